@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Outstanding allocations by call stack: what bcc's memleak answers (`leaks top`).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "tracking/ledger.h"
+
+namespace heapledger {
+
+enum class OutstandingOrder { size, count, age };  // largest, most, oldest first
+
+struct OutstandingFilter {
+  std::optional<std::uint64_t> older_ms;  // only allocations at least this old
+  std::uint64_t min_size = 0;             // bytes, inclusive
+  std::uint64_t max_size = UINT64_MAX;    // bytes, inclusive
+};
+
+struct OutstandingGroup {
+  std::vector<CodeAddress> stack;         // return addresses, innermost first; may be empty
+  std::uint64_t bytes = 0;
+  std::uint64_t count = 0;
+  std::optional<std::uint64_t> oldest_ms;
+  std::vector<const Allocation*> allocations;  // by address
+};
+
+// Groups whose stacks have the same frames are one group (the depot may hold a stack twice).
+// Ties in the order are broken by bytes, count, then stack.
+std::vector<OutstandingGroup> group_by_stack(const Ledger& ledger, const OutstandingFilter& filter,
+                                             OutstandingOrder order);
+
+}  // namespace heapledger

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tracking of one process: brings the agent in, hooks the allocator's entry points, follows modules
+// as they come and go, and takes everything out again.
+//
+// Order at the start: agent image and state -> unwind rules of every module -> hooks -> active.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "inferior/modules.h"
+#include "inferior/target.h"
+#include "tracking/ledger.h"
+#include "tracking/patcher.h"
+
+namespace heapledger {
+
+struct TrackingOptions {
+  bool stacks = true;
+  bool time = true;
+  std::uint64_t max_ledger_bytes = 0;  // 0: no limit
+  // --hook malloc=ADDR: functions the user places, for programs without symbols.
+  std::vector<std::pair<std::string, Address>> extra_hooks;
+};
+
+struct ModuleHooks {  // one line of the start message and of `leaks status`
+  std::string module;
+  std::vector<std::string> hooked;   // in the order of the list, demangled
+  std::vector<std::pair<std::string, std::string>> not_hooked;  // name, reason
+};
+
+class Tracker {
+ public:
+  Tracker(Target& target, TargetControl& control);
+  ~Tracker();
+
+  // All threads stopped. Finds every definition of every entry point in every module and hooks it.
+  // Returns what was hooked now (modules with nothing to hook are left out). An Error when nothing
+  // at all could be hooked: the process is then unchanged.
+  Result<std::vector<ModuleHooks>> start(const TrackingOptions& options);
+  // At a loader event (dlopen, dlclose) or a later stop: hooks and rules of new modules, forgets old.
+  Result<std::vector<ModuleHooks>> modules_changed();
+  // Restores every byte; the ledger stays readable until the process goes away.
+  Result<void> stop();
+  // The process is gone or was replaced by exec.
+  void forget();
+  // A fresh debugger session finds an agent of ours in the process (magic, version) and takes over.
+  Result<bool> adopt();
+
+  bool active() const;           // hooks are in
+  bool has_ledger() const;       // there is a ledger to read (also after stop)
+  const std::vector<ModuleHooks>& hooks() const;   // everything hooked so far
+  Result<Ledger> read_ledger();
+  Address state_address() const;
+  // Our own memory in the inferior: image, islands, state, rules, arena. Never a root.
+  std::vector<AddressRange> own_memory();
+  // Which module a code address belonged to when incarnation `n` covered it; nullopt: none of ours.
+  struct CodeOrigin { std::string path; Address bias = 0; AddressRange range; bool loaded = true; };
+  std::optional<CodeOrigin> code_origin(CodeAddress address) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace heapledger

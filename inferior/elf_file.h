@@ -44,6 +44,8 @@ class ElfFile {
   // The file at `path`; the Error names the path and what is wrong with it (not ELF, 32-bit, other
   // machine, truncated).
   static Result<std::shared_ptr<const ElfFile>> open(const std::string& path);
+  // The same of a file already opened; `name` is what it is called in messages. Keeps no descriptor.
+  static Result<std::shared_ptr<const ElfFile>> from_descriptor(int descriptor, std::string name);
   // An ELF image held in memory (the agent's own; the vdso as read from a process).
   static Result<std::shared_ptr<const ElfFile>> from_bytes(std::vector<std::byte> bytes,
                                                            std::string name);
@@ -59,6 +61,7 @@ class ElfFile {
   std::span<const std::byte> bytes() const;                       // the whole file
   std::span<const std::byte> contents(const ElfSection&) const;   // empty for SHT_NOBITS
   std::string build_id() const;     // lower-case hex, empty when there is none
+  std::string soname() const;       // DT_SONAME, empty when there is none
 
   // Bytes at link-time address [address, address + size) as the file has them; empty when they are
   // not (wholly) in the file.

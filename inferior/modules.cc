@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Modules from mappings. A module starts where a file is mapped from offset 0 and memory there holds
+// an ELF header; its program headers say which addresses belong to it. It is a module (and not a file
+// somebody looks into) when at least one of its executable segments is mapped where they say.
+//
+// The headers are read from the inferior, not from the file: they are there even when the file was
+// deleted, and they are what the loader used.
+#include "inferior/modules.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+namespace heapledger {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::string_view kDeleted = " (deleted)";
+
+Address page_floor(Address a) { return a & ~(kPage - 1); }
+Address page_ceil(Address a) { return (a + kPage - 1) & ~(kPage - 1); }
+
+// ---------------------------------------------------------------------------------------------
+// Opened files, kept between calls: a process is looked at again at every loader event.
+
+class FileCache {
+ public:
+  using File = std::shared_ptr<const ElfFile>;
+
+  static FileCache& instance() {
+    static FileCache cache;
+    return cache;
+  }
+
+  // The ELF file at `path` if its inode is `inode` (0: any); null when it is not or cannot be read.
+  File open(const std::string& path, std::uint64_t inode, const std::string& name) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+      return nullptr;
+    }
+    File file;
+    struct stat status {};
+    if (fstat(fd, &status) == 0 && (inode == 0 || status.st_ino == inode)) {
+      file = find_or_read(fd, status, name);
+    }
+    close(fd);
+    return file;
+  }
+
+ private:
+  using Key = std::tuple<dev_t, ino_t, off_t, std::int64_t, std::int64_t, std::int64_t>;
+  struct Entry {
+    File file;
+    std::uint64_t used;
+  };
+  static constexpr std::size_t kMost = 1024;  // files; each costs a mapping and a few KiB
+
+  File find_or_read(int fd, const struct stat& s, const std::string& name) {
+    const Key key{s.st_dev,          s.st_ino,          s.st_size,
+                  s.st_mtim.tv_sec,  s.st_mtim.tv_nsec, s.st_ctim.tv_nsec};
+    const std::lock_guard lock(mutex_);
+    if (const auto found = entries_.find(key); found != entries_.end()) {
+      found->second.used = ++clock_;
+      return found->second.file;
+    }
+    auto file = ElfFile::from_descriptor(fd, name);
+    if (!file) {
+      return nullptr;
+    }
+    if (entries_.size() >= kMost) {
+      entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](auto& a, auto& b) {
+        return a.second.used < b.second.used;
+      }));
+    }
+    entries_.emplace(key, Entry{*file, ++clock_});
+    return *file;
+  }
+
+  std::mutex mutex_;
+  std::map<Key, Entry> entries_;
+  std::uint64_t clock_ = 0;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Finding.
+
+// The program headers of the image whose first byte is at `start`, as memory has them.
+std::vector<Elf64_Phdr> headers_in_memory(const Memory& memory, Address start) {
+  const auto header = memory.read_value<Elf64_Ehdr>(start);
+  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+      header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64 ||
+      header->e_phentsize != sizeof(Elf64_Phdr)) {
+    return {};
+  }
+  std::vector<Elf64_Phdr> headers(std::min<std::size_t>(header->e_phnum, 1024));
+  if (!memory.read_array(start + header->e_phoff, std::span(headers))) {
+    return {};
+  }
+  return headers;
+}
+
+class Finder {
+ public:
+  Finder(std::uint64_t pid, const Mappings& mappings, const Memory& memory)
+      : pid_(pid), mappings_(mappings), memory_(memory) {}
+
+  std::vector<Module> find();
+
+ private:
+  std::optional<Module> module_at(const Mapping& first);
+  bool is_mapped_code(const Elf64_Phdr& segment, const Module& module, const Mapping& first) const;
+  void extend(Module& module, std::span<const Elf64_Phdr> headers, const Mapping& first) const;
+  FileCache::File open_file(const Mapping& first, Module& module) const;
+  bool same_image(const ElfFile& file, const Module& module) const;
+  void mark_program(std::vector<Module>& modules) const;
+
+  std::uint64_t pid_;
+  const Mappings& mappings_;
+  const Memory& memory_;
+};
+
+bool Finder::is_mapped_code(const Elf64_Phdr& segment, const Module& module,
+                            const Mapping& first) const {
+  const Address begin = page_floor(module.bias + segment.p_vaddr);
+  const Mapping* mapping = find_mapping(mappings_, begin);
+  if (mapping == nullptr || !mapping->executable) {
+    return false;
+  }
+  if (!mapping->is_file()) {
+    return !first.is_file() || module.range.contains(begin);  // vdso; text moved to huge pages
+  }
+  return mapping->inode == first.inode && mapping->device == first.device &&
+         mapping->file_offset + (begin - mapping->range.begin) == page_floor(segment.p_offset);
+}
+
+// Range and code from the segments that are there, cut where somebody else's mapping follows.
+void Finder::extend(Module& module, std::span<const Elf64_Phdr> headers,
+                    const Mapping& first) const {
+  Address end = first.range.end;
+  for (const Elf64_Phdr& h : headers) {
+    if (h.p_type == PT_LOAD && h.p_memsz != 0) {
+      end = std::max(end, page_ceil(module.bias + h.p_vaddr + h.p_memsz));
+    }
+  }
+  module.range = {first.range.begin, first.range.end};
+  auto it = std::upper_bound(mappings_.begin(), mappings_.end(), first.range.begin,
+                             [](Address a, const Mapping& m) { return a < m.range.begin; });
+  for (; it != mappings_.end() && it->range.begin < end; ++it) {
+    const bool foreign = it->is_file() && (it->inode != first.inode || it->device != first.device);
+    if (foreign) {
+      break;
+    }
+    module.range.end = std::min(end, it->range.end);
+  }
+}
+
+std::optional<Module> Finder::module_at(const Mapping& first) {
+  const std::vector<Elf64_Phdr> headers = headers_in_memory(memory_, first.range.begin);
+  Module module;
+  bool has_start = false;
+  for (const Elf64_Phdr& h : headers) {
+    if (!has_start && h.p_type == PT_LOAD && page_floor(h.p_offset) == 0) {
+      module.bias = first.range.begin - page_floor(h.p_vaddr);
+      has_start = true;
+    }
+  }
+  if (!has_start) {
+    return std::nullopt;
+  }
+  extend(module, headers, first);
+  for (const Elf64_Phdr& h : headers) {
+    if (h.p_type != PT_LOAD || (h.p_flags & PF_X) == 0 || !is_mapped_code(h, module, first)) {
+      continue;
+    }
+    const AddressRange code{page_floor(module.bias + h.p_vaddr),
+                            page_ceil(module.bias + h.p_vaddr + h.p_memsz)};
+    module.code = module.code.empty()
+                      ? code
+                      : AddressRange{std::min(module.code.begin, code.begin),
+                                     std::max(module.code.end, code.end)};
+  }
+  if (module.code.empty()) {
+    return std::nullopt;
+  }
+  module.path = first.name;
+  if (first.is_file()) {
+    module.elf = open_file(first, module);
+  } else {
+    std::vector<std::byte> image(first.range.size());
+    image.resize(memory_.read_up_to(first.range.begin, image));
+    if (auto elf = ElfFile::from_bytes(std::move(image), first.name)) {
+      module.elf = *elf;
+    }
+  }
+  module.name = module.path.substr(module.path.rfind('/') + 1);
+  return module;
+}
+
+// The headers and the build-id of the file are those in memory.
+bool Finder::same_image(const ElfFile& file, const Module& module) const {
+  for (const ElfSegment& segment : file.segments()) {
+    if (segment.type != PT_NOTE && segment.type != PT_PHDR) {
+      continue;
+    }
+    const auto expected = file.at(segment.address, segment.file_size);
+    std::vector<std::byte> found(expected.size());
+    if (!memory_.read(module.bias + segment.address, found) ||
+        !std::equal(found.begin(), found.end(), expected.begin())) {
+      return false;
+    }
+  }
+  return !file.segments().empty();
+}
+
+// In this order: the path as the process sees it, if it still is the mapped inode; the mapped file
+// itself (needs CAP_SYS_ADMIN); the program's own link; the path with another inode (overlay file
+// systems show inodes in maps that stat does not) if the image is the same.
+FileCache::File Finder::open_file(const Mapping& first, Module& module) const {
+  const bool marked = std::string_view(first.name).ends_with(kDeleted);
+  const std::string root = pid_ == 0 ? "" : fmt::format("/proc/{}/root", pid_);
+  FileCache& cache = FileCache::instance();
+  if (auto file = cache.open(root + first.name, first.inode, first.name)) {
+    return file;
+  }
+  if (marked) {
+    module.path.resize(module.path.size() - kDeleted.size());
+  }
+  module.deleted = marked;
+  if (pid_ != 0) {
+    const std::string mapped = fmt::format("/proc/{}/map_files/{:x}-{:x}", pid_, first.range.begin,
+                                           first.range.end);
+    if (auto file = cache.open(mapped, 0, module.path)) {
+      return file;
+    }
+    const std::string exe = fmt::format("/proc/{}/exe", pid_);
+    if (auto file = cache.open(exe, first.inode, module.path); file && same_image(*file, module)) {
+      return file;
+    }
+  }
+  for (const std::string& path : {root + first.name, first.name}) {
+    if (auto file = cache.open(path, 0, first.name); file && same_image(*file, module)) {
+      return file;
+    }
+  }
+  return nullptr;
+}
+
+// The program is where the kernel put AT_PHDR.
+void Finder::mark_program(std::vector<Module>& modules) const {
+  const int fd = ::open(fmt::format("/proc/{}/auxv", pid_).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return;
+  }
+  std::array<Elf64_auxv_t, 64> vector{};
+  const ssize_t got = ::read(fd, vector.data(), sizeof vector);
+  close(fd);
+  for (std::size_t i = 0; got > 0 && i < static_cast<std::size_t>(got) / sizeof vector[0]; ++i) {
+    if (vector[i].a_type == AT_PHDR) {
+      for (Module& module : modules) {
+        module.is_program = module.range.contains(vector[i].a_un.a_val);
+      }
+    }
+  }
+}
+
+std::vector<Module> Finder::find() {
+  std::vector<Module> modules;
+  for (const Mapping& mapping : mappings_) {
+    const bool inside = !modules.empty() && modules.back().range.contains(mapping.range.begin);
+    const bool candidate = mapping.name == "[vdso]" || (mapping.is_file() && mapping.file_offset == 0);
+    if (!candidate || inside || !mapping.readable) {
+      continue;
+    }
+    if (auto module = module_at(mapping)) {
+      modules.push_back(std::move(*module));
+    }
+  }
+  mark_program(modules);
+  return modules;
+}
+
+std::string soname_of(const Module& module) { return module.elf ? module.elf->soname() : ""; }
+
+}  // namespace
+
+Result<std::vector<Module>> ModuleList::read(std::uint64_t pid, const Mappings& mappings,
+                                             const Memory& memory) {
+  return Finder(pid, mappings, memory).find();
+}
+
+// Debian calls musl's libc.so, Alpine ld-musl-x86_64.so.1 with the soname libc.musl-x86_64.so.1; it
+// is C library and loader in one.
+bool is_musl(const Module& module) {
+  const std::string soname = soname_of(module);
+  return module.name.starts_with("ld-musl-") || soname.starts_with("libc.musl-") ||
+         (module.name == "libc.so" && (soname.empty() || soname == "libc.so"));
+}
+
+bool is_libc(const Module& module) {
+  return module.name == "libc.so.6" || soname_of(module) == "libc.so.6" || is_musl(module);
+}
+
+const Module* find_module(const std::vector<Module>& modules, Address address) {
+  for (const Module& module : modules) {
+    if (module.range.contains(address)) {
+      return &module;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace heapledger

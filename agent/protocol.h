@@ -171,7 +171,7 @@ enum class RuleType : uint8_t {
   end,           // outermost frame: no return address
   signal,        // rt_sigframe: bp, sp and pc come from the ucontext at sp
   plt,           // PLT stub: CFA = sp + ((pc & 15) >= cfa ? 16 : 8)
-  bp_deref,      // DRAP: CFA = *(bp + cfa)
+  bp_deref,      // DRAP: CFA = *(bp + cfa); RuleBody::bp is 0 and rbp was saved in the word at bp
   bad,           // covered, but not expressible
 };
 

@@ -8,7 +8,7 @@
 #include "inferior/elf_file.h"
 
 #include <fcntl.h>
-#include <libelf.h>
+#include <gelf.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,12 +153,11 @@ Result<void> ElfFile::Impl::read_segments(Elf* elf) {
   if (elf_getphdrnum(elf, &count) != 0) {
     return fail("cannot read {}: {}", name, elf_errmsg(-1));
   }
-  const Elf64_Phdr* headers = count == 0 ? nullptr : elf64_getphdr(elf);
-  if (count != 0 && headers == nullptr) {
-    return fail("cannot read {}: {}", name, elf_errmsg(-1));
-  }
   for (std::size_t i = 0; i < count; ++i) {
-    const Elf64_Phdr& h = headers[i];
+    GElf_Phdr h;  // a copy: the table may be unaligned
+    if (gelf_getphdr(elf, static_cast<int>(i), &h) == nullptr) {
+      return fail("cannot read {}: {}", name, elf_errmsg(-1));
+    }
     if (h.p_type == PT_LOAD && !inside(h.p_offset, h.p_filesz, bytes.view().size())) {
       return fail("cannot read {}: truncated, segment {} ends at byte {} of {}", name, i,
                   h.p_offset + h.p_filesz, bytes.view().size());
@@ -175,16 +174,16 @@ void ElfFile::Impl::read_sections(Elf* elf) {
     return;
   }
   for (Elf_Scn* scn = nullptr; (scn = elf_nextscn(elf, scn)) != nullptr;) {
-    const Elf64_Shdr* h = elf64_getshdr(scn);
-    if (h == nullptr) {  // keeps its number, so that sh_link means the same
+    GElf_Shdr h;
+    if (gelf_getshdr(scn, &h) == nullptr) {  // keeps its number, so that sh_link means the same
       sections.push_back({});
       links.push_back(0);
       continue;
     }
-    const char* text = elf_strptr(elf, names, h->sh_name);
-    links.push_back(h->sh_link);
-    sections.push_back({text == nullptr ? "" : text, h->sh_type, h->sh_flags, h->sh_addr,
-                        h->sh_offset, h->sh_size});
+    const char* text = elf_strptr(elf, names, h.sh_name);
+    links.push_back(h.sh_link);
+    sections.push_back({text == nullptr ? "" : text, h.sh_type, h.sh_flags, h.sh_addr,
+                        h.sh_offset, h.sh_size});
   }
   for (std::size_t i = 0; i < sections.size(); ++i) {
     section_index.emplace(sections[i].name, i);

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What tracking did not see, and what follows from it for the reader of an answer.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "report/frame_format.h"
+#include "tracking/ledger.h"
+#include "tracking/tracker.h"
+
+namespace heapledger {
+
+struct LedgerCoverage {
+  std::uint64_t dropped = 0;           // allocations
+  std::uint64_t dropped_mappings = 0;
+  std::uint64_t dropped_stacks = 0;
+  std::uint64_t in_flight = 0;         // calls
+  std::uint64_t truncated_stacks = 0;  // of outstanding allocations
+  std::uint64_t damaged = 0;           // entries
+  struct NotHooked {
+    std::string module, function, reason;
+  };
+  std::vector<NotHooked> not_hooked;
+};
+
+LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks> hooks);
+
+// Whole lines that start with "note: "; empty when everything was seen.
+std::string coverage_text(const LedgerCoverage& coverage);
+Json coverage_json(const LedgerCoverage& coverage);
+
+}  // namespace heapledger

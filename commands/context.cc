@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/context.h"
+
+namespace heapledger {
+
+Result<void> Context::stopped_process() const {
+  switch (target.state()) {
+    case ProcessState::none:
+      return fail("no process: run the program first");
+    case ProcessState::running:
+      return fail("process {} is running: interrupt it first", target.pid());
+    case ProcessState::exited: {
+      const auto status = target.exit_status();
+      const std::string how = status ? fmt::format(" with status {}", *status) : std::string();
+      const std::string who = last_pid ? fmt::format("process {}", *last_pid) : "the process";
+      return fail("{} has exited{}: its memory is gone; run it again and stop it before its end",
+                  who, how);
+    }
+    case ProcessState::stopped:
+      break;
+  }
+  if (!target.is_x86_64()) {
+    return fail("process {} is not a 64-bit x86-64 program: only those are supported",
+                target.pid());
+  }
+  return {};
+}
+
+void Context::adopt_once() {
+  if (adopted_ || tracker.has_ledger() || target.state() != ProcessState::stopped) return;
+  adopted_ = true;
+  (void)tracker.adopt();  // an agent of another version is as good as none: start says more
+}
+
+Result<const Ledger*> Context::ledger() {
+  auto there = stopped_process();
+  if (!there) return tl::unexpected(there.error());
+  if (cached_ && cached_->stop_id == target.stop_id()) return &cached_->ledger;
+  cached_.reset();
+  if (!read_ledger) {
+    adopt_once();
+    if (!tracker.has_ledger()) {
+      if (target.kind() == ProcessKind::core) {
+        return fail("this core has no ledger: its process was not tracked");
+      }
+      return fail("process {} is not tracked: `leaks start` tracks it from now on", target.pid());
+    }
+  }
+  auto read = read_ledger ? read_ledger() : tracker.read_ledger();
+  if (!read) return tl::unexpected(read.error());
+  cached_ = Cached{target.stop_id(), std::move(*read)};
+  return &cached_->ledger;
+}
+
+void Context::forget_process() {
+  tracker.forget();
+  cached_.reset();
+  adopted_ = false;
+  stopped_by_user = false;
+  spoke = false;
+}
+
+FrameResolver Context::frame_resolver() {
+  return FrameResolver(target, tracker.own_memory(),
+                       [this](CodeAddress address) { return tracker.code_origin(address); });
+}
+
+}  // namespace heapledger

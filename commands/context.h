@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a command works with: the process, its tracking, the settings that outlive it, and the
+// ledger of the current stop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "inferior/target.h"
+#include "report/output_file.h"
+#include "report/stack_frames.h"
+#include "tracking/tracker.h"
+
+namespace heapledger {
+
+struct Settings {
+  bool automatic = true;      // leaks auto: track every later launch
+  TrackingOptions tracking;   // for the next start
+};
+
+class Context {
+ public:
+  Context(Target& target_, TargetControl& control_) : target(target_), control(control_),
+                                                      tracker(target_, control_) {}
+
+  Target& target;
+  TargetControl& control;
+  Tracker tracker;
+  Settings settings;
+  bool stopped_by_user = false;           // leaks stop: events do not start it again
+  bool spoke = false;                     // why nothing is tracked was said once for this process
+  std::optional<int> exit_code;           // for the debugger, set by a command
+  std::optional<std::uint64_t> last_pid;  // of the process that is there or was
+
+  // The ledger as it is at this stop, read once. An Error says in the user's words why there is
+  // none (no process, running, not tracked ...).
+  Result<const Ledger*> ledger();
+  void forget_ledger() { cached_.reset(); }
+  // Unit tests put a ledger of their own here; otherwise the tracker's.
+  std::function<Result<Ledger>()> read_ledger;
+
+  // The process is there, stopped, and of a kind the project can read; else the user's words.
+  Result<void> stopped_process() const;
+  // A debugger that comes late finds the agent an earlier one left.
+  void adopt_once();
+  // Another process: nothing of the old one holds.
+  void forget_process();
+
+  FrameResolver frame_resolver();
+
+ private:
+  struct Cached {
+    std::uint64_t stop_id;
+    Ledger ledger;
+  };
+  std::optional<Cached> cached_;
+  bool adopted_ = false;
+};
+
+}  // namespace heapledger

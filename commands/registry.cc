@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/registry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace heapledger {
+
+std::span<const Command> commands() {
+  static const std::vector<Command> table = {
+      top_command(),   block_command(),  start_command(), stop_command(),
+      auto_command(),  status_command(), help_command(),
+  };
+  return table;
+}
+
+Result<const Command*> find_command(std::string_view name) {
+  std::vector<const Command*> candidates;
+  for (const Command& command : commands()) {
+    if (command.name == name) return &command;
+    if (!command.name.empty() && command.name.starts_with(name)) candidates.push_back(&command);
+  }
+  if (name.empty()) return fail("no command: `leaks help` lists them");
+  if (candidates.size() == 1) return candidates.front();
+  if (candidates.empty()) return fail("unknown command '{}': `leaks help` lists them", name);
+  std::vector<std::string> names;
+  for (const Command* candidate : candidates) names.push_back(candidate->name);
+  std::sort(names.begin(), names.end());
+  return fail("ambiguous command '{}': {}", name, fmt::join(names, ", "));
+}
+
+std::string usage(const Command& command) {
+  std::string text = command.name.empty() ? "leaks" : "leaks " + command.name;
+  if (command.positional) {
+    const PositionalSpec& place = *command.positional;
+    const std::string name =
+        place.choices.empty() ? place.name : fmt::format("{}", fmt::join(place.choices, "|"));
+    text += place.required ? " " + name : " [" + name + "]";
+  }
+  for (const OptionSpec& option : command.options) {
+    text += " [" + option.name;
+    if (!option.value.empty()) text += " " + option.value;
+    text += option.repeated ? "]..." : "]";
+  }
+  return text;
+}
+
+}  // namespace heapledger

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Words go to the table of commands, events to tracking.
+#include "commands/session.h"
+
+#include <fmt/format.h>
+
+#include "commands/completion.h"
+#include "commands/context.h"
+#include "commands/help.h"
+#include "commands/hook_lines.h"
+#include "commands/registry.h"
+#include "commands/tracking_start.h"
+
+namespace heapledger {
+
+struct Session::Impl {
+  Impl(Target& target, TargetControl& control) : context(target, control) {}
+
+  // The debugger may have gone to another process without an event.
+  void follow_process() {
+    if (context.target.state() == ProcessState::none ||
+        context.target.state() == ProcessState::exited) {
+      return;
+    }
+    const std::uint64_t pid = context.target.pid();
+    if (context.last_pid && *context.last_pid != pid) context.forget_process();
+    context.last_pid = pid;
+  }
+
+  std::string first_event() {
+    if (!context.settings.automatic || context.stopped_by_user) return "";
+    auto line = start_tracking(context);
+    if (line) return *line;
+    // At a later event there may be something to hook; what is in the way is told once.
+    if (std::exchange(context.spoke, true)) return "";
+    return "heapledger: " + line.error().message + "\n";
+  }
+
+  std::string later_event() {
+    context.forget_ledger();
+    const auto hooks = context.tracker.modules_changed();
+    if (!hooks) return fmt::format("heapledger: {}\n", hooks.error().message);
+    const std::string hooked = hooked_by_module(*hooks);
+    const std::string refused = not_hooked_by_module(*hooks);
+    if (hooked.empty() && refused.empty()) return "";
+    if (hooked.empty()) return fmt::format("heapledger: not hooked: {}\n", refused);
+    return fmt::format("heapledger: now tracking: {}{}{}\n", hooked,
+                       refused.empty() ? "" : "; not hooked: ", refused);
+  }
+
+  Context context;
+};
+
+Session::Session(Target& target, TargetControl& control)
+    : impl_(std::make_unique<Impl>(target, control)) {}
+Session::~Session() = default;
+
+std::string Session::on_loader_event() {
+  impl_->follow_process();
+  return impl_->context.tracker.active() ? impl_->later_event() : impl_->first_event();
+}
+
+std::string Session::on_exec() {
+  impl_->context.forget_process();
+  return "";
+}
+
+std::string Session::on_launch() {
+  impl_->context.forget_process();
+  impl_->context.last_pid.reset();
+  impl_->follow_process();
+  return "";
+}
+
+std::string Session::on_process_gone() {
+  impl_->context.forget_process();
+  return "";
+}
+
+std::string Session::on_exit_call(int, std::optional<int>&) { return ""; }
+
+bool Session::armed() const { return impl_->context.settings.automatic; }
+bool Session::wants_exit_call() const { return false; }
+Tracker& Session::tracker() { return impl_->context.tracker; }
+
+CommandResult Session::run(std::span<const std::string> arguments) {
+  const auto failed = [](const Error& error) {
+    CommandResult result;
+    result.ok = false;
+    result.error = error.message;
+    return result;
+  };
+  impl_->follow_process();
+  Context& context = impl_->context;
+  context.exit_code.reset();
+  // `leaks` alone, or with options, is the command without a name.
+  const bool bare = arguments.empty() || (arguments.front().starts_with("-") &&
+                                          arguments.front() != "--help" &&
+                                          arguments.front() != "-h");
+  if (!bare && arguments.front().starts_with("-")) {
+    context.target.out(help_overview());
+    return {};
+  }
+  const auto command = find_command(bare ? "" : arguments.front());
+  if (!command) return failed(command.error());
+  const auto words = bare ? arguments : arguments.subspan(1);
+  for (const std::string& word : words) {
+    if (word != "--help" && word != "-h") continue;
+    context.target.out(help_page(**command));
+    return {};
+  }
+  const auto parsed = Arguments::parse((*command)->options, (*command)->positional, words);
+  if (!parsed) return failed(parsed.error());
+  const auto done = (*command)->run(context, *parsed);
+  if (!done) return failed(done.error());
+  CommandResult result;
+  result.exit_code = context.exit_code;
+  return result;
+}
+
+std::string Session::help(const std::string& command) {
+  if (command.empty()) return help_overview();
+  const auto found = find_command(command);
+  return found ? help_page(**found) : found.error().message + "\n";
+}
+
+std::vector<std::string> Session::command_names() {
+  std::vector<std::string> names;
+  for (const Command& command : commands()) {
+    if (!command.name.empty()) names.push_back(command.name);
+  }
+  return names;
+}
+
+std::vector<std::string> Session::complete(std::span<const std::string> arguments) {
+  return completions(arguments);
+}
+
+}  // namespace heapledger

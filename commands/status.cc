@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// leaks status: what is tracked, how, and what of it is known.
+#include <fmt/format.h>
+
+#include "commands/hook_lines.h"
+#include "commands/output.h"
+#include "commands/registry.h"
+#include "report/ledger_coverage.h"
+#include "report/numbers.h"
+
+namespace heapledger {
+namespace {
+
+constexpr const char* kEngine = "entry hooks";
+
+struct Outstanding {
+  std::uint64_t heap_bytes = 0, heap_blocks = 0, mapped_bytes = 0, mapped_segments = 0;
+};
+
+Outstanding outstanding(const Ledger& ledger) {
+  Outstanding sum;
+  for (const Allocation& allocation : ledger.allocations()) {
+    (allocation.mapped ? sum.mapped_bytes : sum.heap_bytes) += allocation.block.size;
+    ++(allocation.mapped ? sum.mapped_segments : sum.heap_blocks);
+  }
+  return sum;
+}
+
+std::string tracking_words(const Context& context) {
+  if (context.tracker.active()) return "on";
+  if (context.tracker.has_ledger()) return "stopped (the ledger can be read)";
+  return context.settings.automatic ? "armed (starts with the next launch)" : "off";
+}
+
+std::string process_words(const Context& context) {
+  Target& target = context.target;
+  switch (target.state()) {
+    case ProcessState::none: return "none";
+    case ProcessState::running: return fmt::format("{}, running", target.pid());
+    case ProcessState::exited: {
+      const auto status = target.exit_status();
+      const std::string who = context.last_pid ? fmt::format("{}, ", *context.last_pid) : "";
+      return status ? fmt::format("{}exited with status {}", who, *status) : who + "exited";
+    }
+    case ProcessState::stopped: break;
+  }
+  const char* kind = target.kind() == ProcessKind::core          ? "core file"
+                     : target.kind() == ProcessKind::live_remote ? "stopped, remote"
+                                                                 : "stopped";
+  return fmt::format("{}, {}, {}", target.pid(), target.program_path(), kind);
+}
+
+std::string line(std::string_view label, std::string_view words) {
+  const std::string name = label.empty() ? "" : fmt::format("{}:", label);
+  return fmt::format("{:<14} {}\n", name, words);
+}
+
+std::string hook_lines(std::span<const ModuleHooks> modules) {
+  std::string text;
+  std::string_view label = "hooked";
+  for (const ModuleHooks& module : modules) {
+    if (module.hooked.empty()) continue;
+    text += line(label, fmt::format("{}: {}", module.module, hooked_names(module)));
+    label = "";
+  }
+  label = "not hooked";
+  for (const ModuleHooks& module : modules) {
+    for (const auto& [function, reason] : module.not_hooked) {
+      text += line(label, fmt::format("{}: {}: {}", module.module, function, reason));
+      label = "";
+    }
+  }
+  return text;
+}
+
+std::string ledger_lines(const Ledger& ledger) {
+  const Outstanding sum = outstanding(ledger);
+  const LedgerCounters& c = ledger.counters();
+  std::string text;
+  text += line("outstanding",
+               fmt::format("{} bytes in {} heap blocks", sum.heap_bytes, sum.heap_blocks));
+  text += line("", fmt::format("{} bytes in {} mapped segments", sum.mapped_bytes,
+                               sum.mapped_segments));
+  text += line("since start", fmt::format("{} allocations, {} releases, {} bytes allocated",
+                                          c.allocations, c.releases, c.bytes));
+  text += line("releases", fmt::format("{} of unknown blocks, {} by the wrong function",
+                                       c.unknown_releases, c.mismatched_releases));
+  text += line("dropped", fmt::format("{} allocations, {} mapped segments, {} stacks", c.dropped,
+                                      c.dropped_mappings, c.dropped_stacks));
+  text += line("in flight", fmt::format("{} calls", c.in_flight));
+  text += line("stacks", fmt::format("{} incomplete", c.truncated_stacks));
+  text += line("ledger", fmt::format("{} bytes of the process's memory", c.ledger_bytes));
+  if (ledger.damaged() != 0) {
+    text += line("damaged", fmt::format("{} ledger entries skipped", ledger.damaged()));
+  }
+  return text;
+}
+
+Json hooks_json(std::span<const ModuleHooks> modules) {
+  Json list = Json::array();
+  for (const ModuleHooks& module : modules) {
+    Json refused = Json::array();
+    for (const auto& [function, reason] : module.not_hooked) {
+      refused.push_back({{"function", function}, {"reason", reason}});
+    }
+    list.push_back({{"module", module.module}, {"hooked", module.hooked}, {"not_hooked", refused}});
+  }
+  return list;
+}
+
+Json ledger_json(const Ledger& ledger) {
+  const Outstanding sum = outstanding(ledger);
+  const LedgerCounters& c = ledger.counters();
+  return Json{
+      {"outstanding",
+       {{"heap", {{"bytes", sum.heap_bytes}, {"blocks", sum.heap_blocks}}},
+        {"mapped", {{"bytes", sum.mapped_bytes}, {"segments", sum.mapped_segments}}}}},
+      {"since_start",
+       {{"allocations", c.allocations}, {"releases", c.releases}, {"bytes", c.bytes}}},
+      {"unknown_releases", c.unknown_releases},
+      {"mismatched_releases", c.mismatched_releases},
+      {"dropped", c.dropped},
+      {"dropped_mappings", c.dropped_mappings},
+      {"dropped_stacks", c.dropped_stacks},
+      {"in_flight", c.in_flight},
+      {"truncated_stacks", c.truncated_stacks},
+      {"damaged", ledger.damaged()},
+      {"ledger_bytes", c.ledger_bytes}};
+}
+
+const char* state_word(ProcessState state) {
+  switch (state) {
+    case ProcessState::running: return "running";
+    case ProcessState::stopped: return "stopped";
+    case ProcessState::exited: return "exited";
+    case ProcessState::none: break;
+  }
+  return "none";
+}
+
+Result<void> run(Context& context, const Arguments& arguments) {
+  if (context.target.state() == ProcessState::running) return context.stopped_process();
+  context.adopt_once();
+  const Ledger* ledger = nullptr;
+  const bool there = context.target.state() == ProcessState::stopped;
+  if (there && (context.tracker.has_ledger() || context.read_ledger)) {
+    const auto read = context.ledger();
+    if (!read) return tl::unexpected(read.error());
+    ledger = *read;
+  }
+  auto output = Output::open(context.target, arguments);
+  if (!output) return tl::unexpected(output.error());
+  const auto& hooks = context.tracker.hooks();
+  if (output->json()) {
+    Json status{{"kind", "status"},
+                {"tracking", context.tracker.active()       ? "on"
+                             : context.tracker.has_ledger() ? "stopped"
+                             : context.settings.automatic   ? "armed"
+                                                            : "off"},
+                {"auto", context.settings.automatic},
+                {"process", {{"pid", context.target.pid()},
+                             {"state", state_word(context.target.state())},
+                             {"program", context.target.program_path()}}},
+                {"engine", kEngine},
+                {"modules", hooks_json(hooks)},
+                {"ledger", ledger != nullptr ? ledger_json(*ledger) : Json(nullptr)}};
+    output->sink()(json_text(status) + "\n");
+    return output->finish();
+  }
+  std::string text = line("tracking", tracking_words(context));
+  text += line("auto", context.settings.automatic ? "on" : "off");
+  text += line("process", process_words(context));
+  if (!hooks.empty()) text += line("engine", kEngine) + hook_lines(hooks);
+  if (ledger != nullptr) text += ledger_lines(*ledger);
+  output->sink()(text);
+  return output->finish();
+}
+
+}  // namespace
+
+Command status_command() {
+  return {
+      .name = "status",
+      .summary = "tell what is tracked and what was recorded",
+      .text =
+          "Shows whether tracking is on, which functions are hooked in which module and which are\n"
+          "not and why, what is outstanding, what was counted since tracking started, what could not\n"
+          "be recorded, and how much of the process's memory the records take.\n",
+      .options = {format_option(), output_option()},
+      .examples = {"leaks status", "leaks status --format json"},
+      .run = run,
+  };
+}
+
+}  // namespace heapledger

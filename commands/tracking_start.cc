@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/tracking_start.h"
+
+#include "commands/hook_lines.h"
+
+namespace heapledger {
+
+Result<void> trackable(const Context& context) {
+  auto there = context.stopped_process();
+  if (!there) return there;
+  switch (context.target.kind()) {
+    case ProcessKind::core: return fail("a core file cannot be tracked: there is no process");
+    case ProcessKind::live_remote:
+      return fail("process {} is on another machine: only local processes can be tracked",
+                  context.target.pid());
+    case ProcessKind::none: return fail("no process: run the program first");
+    case ProcessKind::live_local: break;
+  }
+  return {};
+}
+
+Result<std::string> start_tracking(Context& context) {
+  auto can = trackable(context);
+  if (!can) return tl::unexpected(can.error());
+  auto hooks = context.tracker.start(context.settings.tracking);
+  context.forget_ledger();
+  if (!hooks) {
+    return fail("not tracking: {}; if malloc is in there without a name: "
+                "leaks start --hook malloc=ADDR", hooks.error().message);
+  }
+  context.stopped_by_user = false;
+  return start_line(*hooks);
+}
+
+}  // namespace heapledger

@@ -70,8 +70,16 @@ class Patcher {
 
   // Puts back every byte, compares with what stood there, and moves no thread: those inside a
   // trampoline run on, the islands stay mapped. Functions in `gone` (unloaded modules) are only
-  // forgotten. The Error lists what could not be restored.
+  // forgotten. The Error lists what could not be restored; it stays in installed().
   Result<void> remove_all(const std::vector<AddressRange>& gone = {});
+  // The same for one hook, which is destroyed on success.
+  Result<void> remove(const InstalledHook& hook);
+  // Hooks with a breakpoint set, after they were installed, at one of their patched bytes but the
+  // first: the trap would be read as part of the jump, so remove() them before the process runs on.
+  std::vector<const InstalledHook*> with_breakpoints_inside() const;
+  // What stands in the inferior where `hook` was installed is what was written there, traps of
+  // breakpoints aside; the Error says what stands there instead.
+  Result<void> check(const InstalledHook& hook) const;
   // The process is gone or was replaced (exec): forget without touching memory.
   void forget_all();
   // A module was unloaded: its hooks are forgotten (the memory is no longer there).

@@ -32,21 +32,13 @@ std::string unknown_option(std::span<const OptionSpec> options, const std::strin
 }
 
 // CLI11 tells of an option in the form "--sort: 1 required TEXT missing".
-std::string in_our_words(std::span<const OptionSpec> options, std::span<const std::string> words,
-                         const std::string& message) {
-  const OptionSpec* option = find_option(options, message.substr(0, message.find(':')));
-  if (option == nullptr) {
-    for (const OptionSpec& candidate : options) {  // elsewhere in its text
-      if (message.find(candidate.name) != std::string::npos) option = &candidate;
-    }
+std::string in_our_words(std::span<const OptionSpec> options, const std::string& message) {
+  for (const OptionSpec& option : options) {
+    if (message.find(option.name) == std::string::npos) continue;
+    if (option.value.empty()) return fmt::format("{} takes no value", option.name);
+    return fmt::format("{} needs a value: {}", option.name, expected_value(option));
   }
-  if (option == nullptr) return message.substr(0, message.find('\n'));
-  if (option->value.empty()) return fmt::format("{} takes no value", option->name);
-  const auto at = std::find(words.begin(), words.end(), option->name);
-  if (at != words.end() && at + 1 != words.end() && is_negative_number(*(at + 1))) {
-    return fmt::format("{} must be {}, not '{}'", option->name, expected_value(*option), *(at + 1));
-  }
-  return fmt::format("{} needs a value: {}", option->name, expected_value(*option));
+  return message.substr(0, message.find('\n'));
 }
 
 Result<void> check_choice(std::string_view what, const std::vector<std::string>& choices,
@@ -114,6 +106,7 @@ Result<Arguments> Arguments::parse(std::span<const OptionSpec> options,
       } else {
         app.add_option(option.name, result.values_[option.name])
             ->expected(1)
+            ->allow_extra_args(false)
             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
       }
     }
@@ -121,7 +114,7 @@ Result<Arguments> Arguments::parse(std::span<const OptionSpec> options,
     app.parse(backwards);
     rest = app.remaining();
   } catch (const CLI::Error& error) {
-    return fail("{}", in_our_words(options, words, error.what()));
+    return fail("{}", in_our_words(options, error.what()));
   }
   std::erase_if(result.values_, [](const auto& entry) { return entry.second.empty(); });
   for (const auto& [name, given] : flags) {
@@ -129,6 +122,10 @@ Result<Arguments> Arguments::parse(std::span<const OptionSpec> options,
   }
   for (const OptionSpec& option : options) {
     for (const std::string& value : result.all(option.name)) {
+      // CLI11 takes whatever comes next for a value.
+      if (find_option(options, value) != nullptr) {
+        return fail("{} needs a value: {}", option.name, expected_value(option));
+      }
       auto right = check_choice(option.name, option.choices, value);
       if (!right) return tl::unexpected(right.error());
     }

@@ -67,6 +67,7 @@ std::optional<Address> parse_hexadecimal(std::string_view text);
 struct TypedAddress {
   Address value;
   std::optional<Address> decimal;  // the other reading
+  friend bool operator==(const TypedAddress&, const TypedAddress&) = default;
 };
 std::optional<TypedAddress> parse_address(std::string_view text);
 

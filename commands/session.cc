@@ -7,6 +7,7 @@
 
 #include "commands/completion.h"
 #include "commands/context.h"
+#include "commands/dispatch.h"
 #include "commands/help.h"
 #include "commands/hook_lines.h"
 #include "commands/registry.h"
@@ -85,37 +86,13 @@ bool Session::wants_exit_call() const { return false; }
 Tracker& Session::tracker() { return impl_->context.tracker; }
 
 CommandResult Session::run(std::span<const std::string> arguments) {
-  const auto failed = [](const Error& error) {
-    CommandResult result;
-    result.ok = false;
-    result.error = error.message;
-    return result;
-  };
   impl_->follow_process();
-  Context& context = impl_->context;
-  context.exit_code.reset();
-  // `leaks` alone, or with options, is the command without a name.
-  const bool bare = arguments.empty() || (arguments.front().starts_with("-") &&
-                                          arguments.front() != "--help" &&
-                                          arguments.front() != "-h");
-  if (!bare && arguments.front().starts_with("-")) {
-    context.target.out(help_overview());
-    return {};
-  }
-  const auto command = find_command(bare ? "" : arguments.front());
-  if (!command) return failed(command.error());
-  const auto words = bare ? arguments : arguments.subspan(1);
-  for (const std::string& word : words) {
-    if (word != "--help" && word != "-h") continue;
-    context.target.out(help_page(**command));
-    return {};
-  }
-  const auto parsed = Arguments::parse((*command)->options, (*command)->positional, words);
-  if (!parsed) return failed(parsed.error());
-  const auto done = (*command)->run(context, *parsed);
-  if (!done) return failed(done.error());
+  impl_->context.exit_code.reset();
+  const auto done = run_command(impl_->context, arguments);
   CommandResult result;
-  result.exit_code = context.exit_code;
+  result.ok = done.has_value();
+  if (!done) result.error = done.error().message;
+  result.exit_code = impl_->context.exit_code;
   return result;
 }
 

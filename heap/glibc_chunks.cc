@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The chunk walk and how it finds its feet again after a damaged header.
+#include "heap/glibc_chunks.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "heap/window.h"
+
+namespace heapledger {
+namespace {
+
+constexpr std::size_t kMostBreaks = 256;  // of one region; the rest of a region so damaged is unknown
+
+class Walk {
+ public:
+  Walk(const Memory& memory, const ChunkRegion& region, const std::unordered_set<Address>& listed)
+      : window_(memory), back_(memory), region_(region), end_(region.range.end), listed_(listed) {}
+
+  Chunks run();
+
+ private:
+  // Where the walk goes on after the chunk at `at`; nothing when the region is done.
+  std::optional<Address> step(Address at);
+  std::optional<Address> after_damage(Address at, Address resume_from, std::string_view what);
+  std::optional<Address> after_fence(Address at);
+
+  static std::uint64_t size_in(std::uint64_t word) { return word & ~kSizeFlags; }
+  bool is_sound(Address at, std::uint64_t word) const;
+  bool is_fence(Window& window, Address at) const;
+  bool is_end(Window& window, Address at) const { return at == end_ || is_fence(window, at); }
+  void mark_chains();
+  bool chains_from(Address at) const { return chains_[(at - region_.range.begin) / 16]; }
+
+  Window window_;
+  Window back_;  // read from high to low addresses
+  const ChunkRegion& region_;
+  const Address end_;
+  const std::unordered_set<Address>& listed_;
+  Chunks out_;
+  std::vector<bool> chains_;  // per 16 bytes: a chain of sound chunks leads from here to an end
+  std::size_t breaks_ = 0;
+};
+
+// In the main arena no chunk has the flag of the others; free chunks have it in no arena.
+bool Walk::is_sound(Address at, std::uint64_t word) const {
+  const std::uint64_t size = size_in(word);
+  return size >= kMinChunk && size % 16 == 0 && size <= end_ - at && (word & kMapped) == 0 &&
+         (!region_.is_main || (word & kNonMainArena) == 0);
+}
+
+// End markers are chunks too small to be any: 16 | PREV_INUSE, then (other arenas) 0 | PREV_INUSE or
+// (main arena) another 16 | PREV_INUSE. In front of a short remainder the first one is 32 bytes.
+bool Walk::is_fence(Window& window, Address at) const {
+  const std::uint64_t first = window.word(at + 8).value_or(0);
+  const std::uint64_t second = window.word(at + 24).value_or(0);
+  if (region_.is_main) {
+    return (first & ~kPreviousInUse) == 16 && second == (16 | kPreviousInUse);
+  }
+  if (end_ - at <= 32) {
+    return size_in(first) <= 16;
+  }
+  return end_ - at <= 48 && size_in(first) == 32 && (first & kNonMainArena) == 0 &&
+         size_in(window.word(at + 40).value_or(~0ull)) == 0;
+}
+
+// From high to low addresses, so that one pass decides every place.
+void Walk::mark_chains() {
+  const std::size_t places = region_.range.size() / 16;
+  chains_.assign(places + 1, false);
+  for (std::size_t i = places; i-- > 0;) {
+    const Address at = region_.range.begin + 16 * i;
+    const std::uint64_t word = back_.word(at + 8).value_or(0);
+    if (!is_sound(at, word)) {
+      chains_[i] = region_.is_main ? false : !region_.ends_at_top && is_fence(back_, at);
+      continue;
+    }
+    const Address next = at + size_in(word);
+    if (!is_end(back_, next) && !chains_from(next)) {
+      continue;
+    }
+    const bool used = (back_.word(next + 8).value_or(1) & kPreviousInUse) != 0;
+    chains_[i] = used ? region_.is_main || (word & kNonMainArena) != 0
+                      : back_.word(next) == size_in(word);
+  }
+}
+
+std::optional<Address> Walk::after_damage(Address at, Address resume_from, std::string_view what) {
+  if (chains_.empty()) {
+    mark_chains();
+  }
+  Address resume = resume_from;
+  if (++breaks_ > kMostBreaks) {
+    resume = end_;
+  }
+  while (resume < end_ && !chains_from(resume)) {
+    resume += 16;
+  }
+  resume = std::min(resume, end_);
+  out_.unknown.push_back({at, resume});
+  out_.messages.push_back(
+      fmt::format("chunk {:#x} is damaged ({}); {} bytes unclassified", at, what, resume - at));
+  return resume < end_ ? std::optional(resume) : std::nullopt;
+}
+
+// Behind the end markers of a main arena lies what somebody else got from sbrk, then more chunks.
+std::optional<Address> Walk::after_fence(Address at) {
+  if (!region_.is_main) {
+    return std::nullopt;
+  }
+  if (chains_.empty()) {
+    mark_chains();
+  }
+  for (Address next = at + 32; next < end_; next += 16) {
+    if (chains_from(next)) {
+      return next;
+    }
+  }
+  out_.unknown.push_back({at + 32, end_});
+  out_.messages.push_back(fmt::format("no chunk was found behind the end marker {:#x}; {} bytes "
+                                      "unclassified", at, end_ - at - 32));
+  return std::nullopt;
+}
+
+std::optional<Address> Walk::step(Address at) {
+  if (is_fence(window_, at)) {
+    return after_fence(at);
+  }
+  const auto word = window_.word(at + 8);
+  if (!word) {
+    return after_damage(at, at + 16, "unreadable");
+  }
+  if (!is_sound(at, *word)) {
+    return after_damage(at, at + 16, fmt::format("size word {:#x}", *word));
+  }
+  const std::uint64_t size = size_in(*word);
+  const Address next = at + size;
+  const std::uint64_t next_word = window_.word(next + 8).value_or(0);
+  if (!is_end(window_, next) && !is_sound(next, next_word)) {
+    // Either this size is wrong (sound chunks begin before `next`) or the next header is.
+    if (chains_.empty()) {
+      mark_chains();
+    }
+    for (Address inner = at + kMinChunk; inner < next; inner += 16) {
+      if (chains_from(inner)) {
+        return after_damage(at, inner, fmt::format("size word {:#x}", *word));
+      }
+    }
+    out_.used.push_back({at + kChunkHeader, size - 8});  // whether it is free stood in the damage
+    return next;
+  }
+  if ((next_word & kPreviousInUse) == 0) {
+    if (window_.word(next) != size) {
+      return after_damage(at, at + kMinChunk, fmt::format("free, but {:#x} follows size {:#x}",
+                                                          window_.word(next).value_or(0), size));
+    }
+    out_.free.push_back({at + kChunkHeader, size - 8});
+  } else if (listed_.contains(at + kChunkHeader)) {
+    out_.free.push_back({at + kChunkHeader, size - 8});
+    ++out_.listed_free;
+  } else if (!region_.is_main && (*word & kNonMainArena) == 0) {
+    return after_damage(at, at + kMinChunk, fmt::format("size word {:#x} names another arena", *word));
+  } else {
+    out_.used.push_back({at + kChunkHeader, size - 8});
+  }
+  return next;
+}
+
+Chunks Walk::run() {
+  std::optional<Address> at = region_.range.begin;
+  while (at && *at < end_) {
+    at = step(*at);
+  }
+  return std::move(out_);
+}
+
+}  // namespace
+
+Chunks walk_chunks(const Memory& memory, const ChunkRegion& region,
+                   const std::unordered_set<Address>& listed) {
+  return Walk(memory, region, listed).run();
+}
+
+}  // namespace heapledger

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order of a walk: glibc, its arenas, the free lists whose chunks look used, the chunks of every
+// region, the mapped blocks, and what belongs to malloc itself taken out.
+#include "heap/glibc_walk.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "heap/glibc_chunks.h"
+#include "heap/glibc_mapped.h"
+
+namespace heapledger {
+namespace {
+
+constexpr std::size_t kMostFastbinChunks = 1u << 26;
+
+bool by_start(const Block& a, const Block& b) { return a.start < b.start; }
+
+class Walk {
+ public:
+  Walk(const Memory& memory, const Mappings& mappings, const std::vector<Module>& modules,
+       const Glibc& glibc)
+      : memory_(memory), mappings_(mappings), modules_(modules), glibc_(glibc) {}
+
+  HeapWalk run(std::span<const ThreadTcb> threads);
+
+ private:
+  void collect_fastbins(const Arena& arena);
+  void walk_main(const Arena& arena);
+  void walk_other(const Arena& arena);
+  void walk_region(const ChunkRegion& region, const std::string& name);
+  AddressRange main_region(const Arena& arena);
+  Address first_main_chunk() const;
+  void take_out_internal(std::span<const Tcache> tcaches);
+  std::vector<AddressRange> claimed() const;
+
+  const Memory& memory_;
+  const Mappings& mappings_;
+  const std::vector<Module>& modules_;
+  const Glibc& glibc_;
+  std::unordered_set<Address> listed_;  // free although marked used; user addresses
+  std::size_t listed_found_ = 0;
+  HeapWalk out_;
+};
+
+void Walk::collect_fastbins(const Arena& arena) {
+  for (std::size_t bin = 0; bin < arena.fastbins.size(); ++bin) {
+    Address chunk = arena.fastbins[bin];
+    for (std::size_t steps = 0; chunk != 0; ++steps) {
+      const Address link = chunk + kChunkHeader;
+      const auto stored = chunk % 16 == 0 ? memory_.read_value<Address>(link) : std::nullopt;
+      if (!stored || steps > kMostFastbinChunks || !listed_.insert(link).second) {
+        out_.messages.push_back(fmt::format("arena {:#x}: fastbin {} breaks at {:#x}",
+                                            arena.address, bin, chunk));
+        break;
+      }
+      chunk = glibc_.layout.decode_link(link, *stored);
+    }
+  }
+}
+
+void Walk::walk_region(const ChunkRegion& region, const std::string& name) {
+  Chunks chunks = walk_chunks(memory_, region, listed_);
+  out_.used.insert(out_.used.end(), chunks.used.begin(), chunks.used.end());
+  out_.free.insert(out_.free.end(), chunks.free.begin(), chunks.free.end());
+  out_.unknown.insert(out_.unknown.end(), chunks.unknown.begin(), chunks.unknown.end());
+  out_.regions.push_back(region.range);
+  listed_found_ += chunks.listed_free;
+  for (const std::string& message : chunks.messages) {
+    out_.messages.push_back(fmt::format("{}: {}", name, message));
+  }
+}
+
+// Where malloc first got memory; without mp_ the start of [heap].
+Address Walk::first_main_chunk() const {
+  const auto base = glibc_.parameters ? memory_.read_value<Address>(*glibc_.parameters +
+                                                  glibc_.layout.parameters.sbrk_base)
+                                      : std::nullopt;
+  if (base && *base != 0) {
+    return (*base + 15) & ~Address{15};
+  }
+  for (const Mapping& mapping : mappings_) {
+    if (mapping.name == "[heap]") {
+      return mapping.range.begin;
+    }
+  }
+  return 0;
+}
+
+// From the first chunk to the top chunk. When sbrk failed, malloc went on in mapped memory: then the
+// region is the mapping top is in, and what was before it is told as missing.
+AddressRange Walk::main_region(const Arena& arena) {
+  const Address first = first_main_chunk();
+  const Mapping* top = find_mapping(mappings_, arena.top);
+  const Mapping* begin = find_mapping(mappings_, first);
+  if (top == nullptr) {
+    out_.messages.push_back(
+        fmt::format("main arena: its top chunk {:#x} is not mapped", arena.top));
+    return {};
+  }
+  const bool together = begin != nullptr && first <= arena.top &&
+                        (begin == top || top->name == "[heap]");
+  if (together) {
+    return {first, arena.top};
+  }
+  out_.messages.push_back(fmt::format(
+      "main arena: not contiguous, only the part at {:#x} was walked", top->range.begin));
+  return {top->range.begin, arena.top};
+}
+
+void Walk::walk_main(const Arena& arena) {
+  const AddressRange range = main_region(arena);
+  if (!range.empty()) {
+    walk_region({range, true, true}, "main arena");
+  }
+  const auto top_size = memory_.read_value<std::uint64_t>(arena.top + 8);
+  const std::uint64_t size = top_size.value_or(0) & ~kSizeFlags;
+  const Mapping* mapping = find_mapping(mappings_, arena.top);
+  if (mapping != nullptr && size > mapping->range.end - arena.top) {
+    out_.messages.push_back(
+        fmt::format("main arena: top chunk {:#x} is damaged (size {:#x})", arena.top, size));
+  }
+}
+
+void Walk::walk_other(const Arena& arena) {
+  for (const ArenaHeap& heap : read_heaps(memory_, glibc_, arena, out_.messages)) {
+    const bool last = arena.top >= heap.first_chunk && arena.top < heap.end;
+    const AddressRange range{heap.first_chunk, last ? arena.top : heap.end};
+    walk_region({range, false, last}, fmt::format("arena {:#x}", arena.address));
+    out_.regions.back() = {heap.address, heap.end};
+  }
+}
+
+void Walk::take_out_internal(std::span<const Tcache> tcaches) {
+  std::unordered_set<Address> internal;
+  for (const Tcache& tcache : tcaches) {
+    internal.insert(tcache.address);
+  }
+  const auto first = std::stable_partition(
+      out_.used.begin(), out_.used.end(),
+      [&](const Block& block) { return !internal.contains(block.start); });
+  out_.internal.assign(first, out_.used.end());
+  out_.used.erase(first, out_.used.end());
+}
+
+// Memory in which no mapped block can begin.
+std::vector<AddressRange> Walk::claimed() const {
+  std::vector<AddressRange> claimed = out_.regions;
+  for (const Module& module : modules_) {
+    claimed.push_back(module.range);
+  }
+  return claimed;
+}
+
+HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
+  const std::vector<Arena> arenas = read_arenas(memory_, glibc_, out_.messages);
+  const bool unused = std::all_of(arenas.begin(), arenas.end(), [&](const Arena& arena) {
+    return arena.is_unused(glibc_.layout);
+  });
+
+  std::vector<Tcache> tcaches;
+  if (!unused) {
+    tcaches = read_tcaches(memory_, glibc_, modules_, threads, out_.messages);
+  }
+  for (const Tcache& tcache : tcaches) {
+    listed_.insert(tcache.free.begin(), tcache.free.end());
+  }
+  for (const Arena& arena : arenas) {
+    collect_fastbins(arena);
+    out_.metadata.push_back({arena.address, arena.address + glibc_.layout.arena.size});
+  }
+  // From here on it is known which chunks are free though their neighbours call them used.
+
+  for (const Arena& arena : arenas) {
+    if (!arena.is_unused(glibc_.layout)) {
+      arena.is_main ? walk_main(arena) : walk_other(arena);
+    }
+  }
+  if (listed_found_ != listed_.size()) {
+    out_.messages.push_back(fmt::format("{} of {} chunks on free lists are no chunks of a heap",
+                                        listed_.size() - listed_found_, listed_.size()));
+  }
+
+  const std::vector<Block> mapped =
+      find_mapped_chunks(memory_, mappings_, glibc_, claimed(), out_.messages);
+  out_.mapped = mapped.size();
+  out_.used.insert(out_.used.end(), mapped.begin(), mapped.end());
+
+  take_out_internal(tcaches);
+  std::sort(out_.used.begin(), out_.used.end(), by_start);
+  std::sort(out_.free.begin(), out_.free.end(), by_start);
+  return std::move(out_);
+}
+
+}  // namespace
+
+Result<HeapWalk> walk_glibc_heap(const Memory& memory, const Mappings& mappings,
+                                 const std::vector<Module>& modules,
+                                 std::span<const ThreadTcb> threads) {
+  const auto glibc = find_glibc(modules);
+  if (!glibc) {
+    return tl::unexpected(glibc.error());
+  }
+  std::vector<ThreadTcb> found;
+  if (threads.empty()) {
+    found = find_tcbs(memory, mappings, modules, *glibc);
+    threads = found;
+  }
+  return Walk(memory, mappings, modules, *glibc).run(threads);
+}
+
+}  // namespace heapledger

@@ -42,6 +42,7 @@ class Walk {
   Chunks out_;
   std::vector<bool> chains_;  // per 16 bytes: a chain of sound chunks leads from here to an end
   std::size_t breaks_ = 0;
+  Address previous_ = 0;  // chunk before the one at hand; its size may be the wrong one
 };
 
 // In the main arena no chunk has the flag of the others; free chunks have it in no arena.
@@ -101,7 +102,8 @@ std::optional<Address> Walk::after_damage(Address at, Address resume_from, std::
   resume = std::min(resume, end_);
   out_.unknown.push_back({at, resume});
   out_.messages.push_back(
-      fmt::format("chunk {:#x} is damaged ({}); {} bytes unclassified", at, what, resume - at));
+      fmt::format("chunk {:#x} is damaged ({}; behind chunk {:#x}); {} bytes unclassified", at, what,
+                  previous_, resume - at));
   return resume < end_ ? std::optional(resume) : std::nullopt;
 }
 
@@ -171,7 +173,9 @@ std::optional<Address> Walk::step(Address at) {
 Chunks Walk::run() {
   std::optional<Address> at = region_.range.begin;
   while (at && *at < end_) {
-    at = step(*at);
+    const Address done = *at;
+    at = step(done);
+    previous_ = done;
   }
   return std::move(out_);
 }

@@ -3,7 +3,9 @@
 // The kernel merges neighbouring mappings, so a chunk may begin at any page, not only at the start of
 // a mapping. memalign leaves the first header of the mapping as it was and puts another one, with the
 // distance to the start as prev_size, in front of the aligned block: taking the first one would give a
-// wrong address, so aligned places are tried first.
+// wrong address, so aligned places are tried first. When realloc moved such a mapping (mremap) the
+// block is at no aligned place any more; that takes a look at every page, which is done only when
+// the count disagrees.
 #include "heap/glibc_mapped.h"
 
 #include <algorithm>
@@ -37,12 +39,8 @@ std::optional<MappedChunk> chunk_at(Window& window, Address header, std::uint64_
   return MappedChunk{{header + kChunkHeader, size - kChunkHeader}, total};
 }
 
-std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window, Address start,
-                                           Address end) {
-  const auto plain = chunk_at(window, start, 0, end);
-  if (!plain) {
-    return std::nullopt;
-  }
+// The other header of a mapping that begins at `start`, in front of an aligned block.
+std::optional<MappedChunk> aligned_chunk_in(const Memory& memory, Address start, Address end) {
   Window probe(memory);
   for (std::uint64_t alignment = 32; alignment <= kMostAlignment; alignment *= 2) {
     Address user = (start + kChunkHeader + alignment - 1) & ~(alignment - 1);
@@ -53,11 +51,42 @@ std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window,
     if (header == start || header >= end) {
       continue;
     }
-    if (const auto aligned = chunk_at(probe, header, header - start, end)) {
-      return aligned;
+    if (const auto chunk = chunk_at(probe, header, header - start, end)) {
+      return chunk;
     }
   }
-  return plain;
+  return std::nullopt;
+}
+
+// The same where mremap has moved it: an address that was aligned to more than a page is still
+// aligned to a page.
+std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, Address stop,
+                                          Address end) {
+  Window window(memory);
+  for (Address header = start + kPage - kChunkHeader; header < stop; header += kPage) {
+    if (const auto chunk = chunk_at(window, header, header - start, end)) {
+      return chunk;
+    }
+  }
+  return std::nullopt;
+}
+
+// The header at `start` itself may be an old one that says more than is mapped by now (memalign, then
+// a realloc that shrank): it counts for itself only where it fits.
+std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window, Address start,
+                                           Address end, bool every_page) {
+  const auto first = chunk_at(window, start, 0, ~Address{0});
+  if (!first) {
+    return std::nullopt;
+  }
+  if (const auto aligned = aligned_chunk_in(memory, start, end)) {
+    return aligned;
+  }
+  const std::uint64_t room = std::min(first->total, end - start);
+  if (const auto moved = every_page ? moved_chunk_in(memory, start, start + room, end) : std::nullopt) {
+    return moved;
+  }
+  return first->total <= end - start ? first : std::nullopt;
 }
 
 // The parts of `range` outside of every claimed range (sorted).
@@ -84,22 +113,52 @@ bool may_hold_chunks(const Mapping& m) {
          m.name != "[stack]";
 }
 
-void compare_with_parameters(const Memory& memory, const Glibc& glibc, std::uint64_t count,
-                             std::uint64_t bytes, std::vector<std::string>& messages) {
+struct Found {
+  std::vector<Block> blocks;
+  std::uint64_t bytes = 0;  // of their mappings
+};
+
+Found find(const Memory& memory, const Mappings& mappings,
+           const std::vector<AddressRange>& claimed, bool every_page) {
+  Found found;
+  for (const Mapping& mapping : mappings) {
+    if (!may_hold_chunks(mapping)) {
+      continue;
+    }
+    for (const AddressRange& part : unclaimed_parts(mapping.range, claimed)) {
+      Window window(memory);
+      Address at = (part.begin + kPage - 1) & ~(kPage - 1);
+      while (at < part.end) {
+        const auto chunk = chunk_mapped_at(memory, window, at, part.end, every_page);
+        if (chunk) {
+          found.blocks.push_back(chunk->block);
+          found.bytes += chunk->total;
+        }
+        at += chunk ? chunk->total : kPage;
+      }
+    }
+  }
+  return found;
+}
+
+// What malloc itself counts: n_mmaps and mmapped_mem.
+struct Counted {
+  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;
+
+  bool agrees(const Found& found) const {
+    return blocks == found.blocks.size() && bytes == found.bytes;
+  }
+};
+
+std::optional<Counted> read_counted(const Memory& memory, const Glibc& glibc) {
   if (!glibc.parameters) {
-    messages.push_back("mp_ was not found: the number of mapped blocks is unchecked");
-    return;
+    return std::nullopt;
   }
   const auto& layout = glibc.layout.parameters;
-  const auto counted =
-      memory.read_value<std::uint32_t>(*glibc.parameters + layout.mapped_count).value_or(0);
-  const auto mapped =
-      memory.read_value<std::uint64_t>(*glibc.parameters + layout.mapped_bytes).value_or(0);
-  if (counted != count || mapped != bytes) {
-    messages.push_back(fmt::format(
-        "mapped blocks: {} found ({} bytes), malloc counts {} ({} bytes)", count, bytes, counted,
-        mapped));
-  }
+  const auto blocks = memory.read_value<std::uint32_t>(*glibc.parameters + layout.mapped_count);
+  const auto bytes = memory.read_value<std::uint64_t>(*glibc.parameters + layout.mapped_bytes);
+  return blocks && bytes ? std::optional(Counted{*blocks, *bytes}) : std::nullopt;
 }
 
 }  // namespace
@@ -109,27 +168,19 @@ std::vector<Block> find_mapped_chunks(const Memory& memory, const Mappings& mapp
                                       std::vector<std::string>& messages) {
   std::sort(claimed.begin(), claimed.end(),
             [](const AddressRange& a, const AddressRange& b) { return a.begin < b.begin; });
-  std::vector<Block> blocks;
-  std::uint64_t bytes = 0;
-  for (const Mapping& mapping : mappings) {
-    if (!may_hold_chunks(mapping)) {
-      continue;
-    }
-    for (const AddressRange& part : unclaimed_parts(mapping.range, claimed)) {
-      Window window(memory);
-      Address at = (part.begin + kPage - 1) & ~(kPage - 1);
-      while (at < part.end) {
-        const auto chunk = chunk_mapped_at(memory, window, at, part.end);
-        if (chunk) {
-          blocks.push_back(chunk->block);
-          bytes += chunk->total;
-        }
-        at += chunk ? chunk->total : kPage;
-      }
-    }
+  const auto counted = read_counted(memory, glibc);
+  Found found = find(memory, mappings, claimed, false);
+  if (!counted) {
+    messages.push_back("mp_ was not found: the number of mapped blocks is unchecked");
+  } else if (!counted->agrees(found)) {
+    found = find(memory, mappings, claimed, true);
   }
-  compare_with_parameters(memory, glibc, blocks.size(), bytes, messages);
-  return blocks;
+  if (counted && !counted->agrees(found)) {
+    messages.push_back(fmt::format(
+        "mapped blocks: {} found ({} bytes), malloc counts {} ({} bytes)", found.blocks.size(),
+        found.bytes, counted->blocks, counted->bytes));
+  }
+  return std::move(found.blocks);
 }
 
 }  // namespace heapledger

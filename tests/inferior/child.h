@@ -48,6 +48,14 @@ class Child {
     }
   }
 
+  // Lets a stopped child go on to its next stop.
+  void go_on() const {
+    int status = 0;
+    kill(pid_, SIGCONT);
+    EXPECT_EQ(waitpid(pid_, &status, WUNTRACED), pid_);
+    EXPECT_TRUE(WIFSTOPPED(status)) << "child ended with status " << status;
+  }
+
   std::uint64_t pid() const { return static_cast<std::uint64_t>(pid_); }
 
  private:

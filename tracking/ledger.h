@@ -50,18 +50,23 @@ struct LedgerCounters {
 
 class Ledger {
  public:
+  static constexpr std::size_t kMaxStack = 2 * agent::kMaxFrames;
+
   // Takes in everything. Hostile or damaged contents give an Error or are counted in `damaged`;
   // work and memory are bounded by the memory actually mapped. `state` is the agent::State's address.
-  static Result<Ledger> read(const Memory& memory, Address state, const Target* progress = nullptr);
+  // With a `progress` target: Ctrl-C gives an Error, and a core is not taken for a live process.
+  static Result<Ledger> read(const Memory& memory, Address state, Target* progress = nullptr);
 
   // Sorted by start. Heap blocks never overlap each other; mapped segments come from replaying the
   // mapping records and may enclose heap blocks only when an allocator's own mapping was recorded.
   std::span<const Allocation> allocations() const { return allocations_; }
   const Allocation* find(Address address) const;         // whose [start, start+max(size,1)) contains it
   // Return addresses, innermost first: CodeAddress::pc is the return address itself (not minus 1).
+  // At most kMaxStack frames, also when a damaged depot has a cycle.
   std::vector<CodeAddress> stack(StackId id) const;
   std::uint32_t tid(const Allocation& allocation) const;  // 0: unknown
-  // Age in milliseconds at the moment of reading; nullopt when time was not recorded.
+  // Age in milliseconds at the moment of reading; nullopt when time was not recorded. In a core the
+  // moment is that of the newest entry: nothing in a core says when it was written.
   std::optional<std::uint64_t> age_ms(const Allocation& allocation) const;
   const LedgerCounters& counters() const { return counters_; }
   std::uint64_t damaged() const { return damaged_; }      // entries that made no sense, skipped
@@ -71,12 +76,13 @@ class Ledger {
  private:
   friend class LedgerReader;
   std::vector<Allocation> allocations_;
+  std::vector<std::size_t> mapped_;  // positions of the mapped segments
   std::vector<agent::Node> nodes_;
   std::vector<agent::ThreadRecord> threads_;
   std::vector<AddressRange> own_memory_;
   LedgerCounters counters_;
   std::uint64_t damaged_ = 0;
-  std::uint32_t now_ticks_ = 0;
+  std::uint64_t now_ticks_ = 0;
   double ms_per_tick_ = 0;  // 0: no time
 };
 

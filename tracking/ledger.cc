@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tracking/ledger.h"
+
+#include <algorithm>
+
+namespace heapledger {
+namespace {
+
+constexpr std::uint64_t kTimeBits = 30;           // of a slot
+constexpr std::uint64_t kAlmostNow = 1 << 16;     // ticks a clock of another core may be ahead
+constexpr unsigned kIncarnationShift = 48;
+
+}  // namespace
+
+const Allocation* Ledger::find(Address address) const {
+  const auto holds = [&](const Allocation& a) {
+    return address - a.block.start < std::max<std::uint64_t>(a.block.size, 1);
+  };
+  const auto after = std::upper_bound(
+      allocations_.begin(), allocations_.end(), address,
+      [](Address value, const Allocation& a) { return value < a.block.start; });
+  if (after == allocations_.begin()) return nullptr;
+  if (holds(after[-1])) return &after[-1];
+  // Between the heap blocks of a mapped segment.
+  const auto next = std::upper_bound(
+      mapped_.begin(), mapped_.end(), address,
+      [&](Address value, std::size_t i) { return value < allocations_[i].block.start; });
+  if (next == mapped_.begin() || !holds(allocations_[next[-1]])) return nullptr;
+  return &allocations_[next[-1]];
+}
+
+std::vector<CodeAddress> Ledger::stack(StackId id) const {
+  std::vector<CodeAddress> frames;
+  while (id != 0 && id < nodes_.size() && frames.size() < kMaxStack) {
+    const agent::Node& node = nodes_[id];
+    if (node.pc == 0) break;  // handed out, not yet filled
+    frames.push_back({node.pc & ((Address{1} << kIncarnationShift) - 1),
+                      std::uint16_t(node.pc >> kIncarnationShift)});
+    id = node.parent;
+  }
+  return frames;
+}
+
+std::uint32_t Ledger::tid(const Allocation& allocation) const {
+  return allocation.thread < threads_.size() ? threads_[allocation.thread].tid : 0;
+}
+
+std::optional<std::uint64_t> Ledger::age_ms(const Allocation& allocation) const {
+  if (ms_per_tick_ == 0) return std::nullopt;
+  constexpr std::uint64_t kMask = (std::uint64_t{1} << kTimeBits) - 1;
+  std::uint64_t ticks = (now_ticks_ - allocation.time) & kMask;
+  if (ticks > kMask - kAlmostNow) ticks = 0;
+  return std::uint64_t(double(ticks) * ms_per_tick_);
+}
+
+}  // namespace heapledger

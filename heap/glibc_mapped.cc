@@ -23,15 +23,24 @@ struct MappedChunk {
   std::uint64_t total = 0;  // bytes of its mapping
 };
 
-// A chunk whose header is at `header`, `lead` bytes behind the start of its mapping.
-std::optional<MappedChunk> chunk_at(Window& window, Address header, std::uint64_t lead,
-                                    Address end) {
-  const auto before = window.word(header);
-  const auto word = window.word(header + 8);
-  if (!before || !word || *before != lead || (*word & kSizeFlags) != kMapped) {
+struct Header {
+  std::uint64_t before;  // prev_size: of a mapped chunk, what lies between it and its mapping's start
+  std::uint64_t word;    // size | flags
+};
+
+std::optional<Header> header_at(Window& window, Address at) {
+  const auto before = window.word(at);
+  const auto word = window.word(at + 8);
+  return before && word ? std::optional(Header{*before, *word}) : std::nullopt;
+}
+
+// The chunk whose header is at `header`, `lead` bytes behind the start of its mapping, if it is one.
+std::optional<MappedChunk> mapped_chunk(std::optional<Header> found, Address header,
+                                        std::uint64_t lead, Address end) {
+  if (!found || found->before != lead || (found->word & kSizeFlags) != kMapped) {
     return std::nullopt;
   }
-  const std::uint64_t size = *word & ~kSizeFlags;
+  const std::uint64_t size = found->word & ~kSizeFlags;
   const std::uint64_t total = lead + size;
   if (size < kMinChunk || total % kPage != 0 || total < size || total > end - (header - lead)) {
     return std::nullopt;
@@ -41,7 +50,6 @@ std::optional<MappedChunk> chunk_at(Window& window, Address header, std::uint64_
 
 // The other header of a mapping that begins at `start`, in front of an aligned block.
 std::optional<MappedChunk> aligned_chunk_in(const Memory& memory, Address start, Address end) {
-  Window probe(memory);
   for (std::uint64_t alignment = 32; alignment <= kMostAlignment; alignment *= 2) {
     Address user = (start + kChunkHeader + alignment - 1) & ~(alignment - 1);
     if (user - kChunkHeader - start < kMinChunk && user - kChunkHeader != start) {
@@ -51,7 +59,8 @@ std::optional<MappedChunk> aligned_chunk_in(const Memory& memory, Address start,
     if (header == start || header >= end) {
       continue;
     }
-    if (const auto chunk = chunk_at(probe, header, header - start, end)) {
+    if (const auto chunk = mapped_chunk(memory.read_value<Header>(header), header,
+                                        header - start, end)) {
       return chunk;
     }
   }
@@ -64,7 +73,7 @@ std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, A
                                           Address end) {
   Window window(memory);
   for (Address header = start + kPage - kChunkHeader; header < stop; header += kPage) {
-    if (const auto chunk = chunk_at(window, header, header - start, end)) {
+    if (const auto chunk = mapped_chunk(header_at(window, header), header, header - start, end)) {
       return chunk;
     }
   }
@@ -75,7 +84,7 @@ std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, A
 // a realloc that shrank): it counts for itself only where it fits.
 std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window, Address start,
                                            Address end, bool every_page) {
-  const auto first = chunk_at(window, start, 0, ~Address{0});
+  const auto first = mapped_chunk(header_at(window, start), start, 0, ~Address{0});
   if (!first) {
     return std::nullopt;
   }

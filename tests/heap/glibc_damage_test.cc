@@ -11,14 +11,18 @@
 namespace heapledger {
 namespace {
 
-// 200 blocks of 100 bytes (chunks of 112) in a row, made in a child; the writer damages them.
+// 200 blocks of 100 bytes (chunks of 112) in a row, made in a child and damaged from here.
 class GlibcDamage : public testing::Test {
  protected:
   GlibcDamage()
       : log(Log::create()), child(Child::forked([this] {
-          for (int i = 0; i < 200; ++i) {
-            log.keep(std::memset(std::malloc(100), 0x55, 100), 100);
+          char* row[200] = {};  // recycled chunks come first: until 200 follow each other
+          for (int length = 0; length < 200;) {
+            auto* block = static_cast<char*>(std::memset(std::malloc(100), 0x55, 100));
+            length = length > 0 && block == row[length - 1] + 112 ? length : 0;
+            row[length++] = block;
           }
+          for (char* block : row) log.keep(block, 100);
         })),
         memory(child.pid()),
         blocks(log.live()) {}

@@ -299,7 +299,7 @@ inline constexpr uint32_t kOddFirst = 4096;  // entries in segment 0; segment i 
 struct Node {
   uint64_t pc;
   uint32_t parent;
-  uint32_t reserved;
+  uint32_t interrupted;  // 1: pc is where a signal arrived, not a return address
 };
 static_assert(sizeof(Node) == 16);
 inline constexpr uint32_t kNodesPerChunk = 4096;
@@ -345,10 +345,12 @@ struct StackFrame {
   uint64_t pc;          // return address, incarnation in bits 48..63
   uint64_t sp;          // stack pointer after the return
   uint64_t bp;
-  uint64_t bp_slot;     // where bp was loaded from, bit 0: bp decides an outer CFA; 0: not loaded
+  uint64_t bp_slot;     // where bp was loaded from, 0: unchanged since the inner frame; bit 0: bp
+                        // decides an outer CFA; bit 1: pc was interrupted by a signal, not called
   uint64_t hash;        // of this frame and all outer ones
 };
 inline constexpr uint32_t kMaxFrames = 1024;
+inline constexpr uint32_t kNestedFrames = 256;
 
 struct Thread {
   uint64_t tcb;         // encode(thread pointer)
@@ -377,8 +379,12 @@ struct Thread {
   uint64_t truncated;    // stacks
   uint64_t frames_walked;
   uint64_t frames_reused;
-  uint64_t reserved[5];
+  uint64_t stack_low;    // encode(lowest address of this thread's stack known to be readable)
+  uint64_t walks[2];     // stack address of the walk in progress that uses frames/nested; 0 none
+  uint64_t reserved[2];
   StackFrame frames[kMaxFrames];
+  StackFrame fresh[kMaxFrames];        // scratch: frames not yet known to be in `frames`, innermost first
+  StackFrame nested[kNestedFrames];    // scratch of a walk that interrupted another one (signal)
 };
 
 struct ThreadEntry {
@@ -407,6 +413,7 @@ struct State {
   uint64_t arena_end;
   uint64_t arena_next;
   uint64_t arena_opened;  // bytes ever opened
+  uint64_t arena_word;    // arena_begin | log2(size); the word the agent itself goes by
   // Counters without a thread. agent.
   uint64_t dropped;            // allocations not recorded: no memory
   uint64_t dropped_mappings;
@@ -417,13 +424,13 @@ struct State {
   uint64_t other_bytes;
   uint64_t sequence;
   uint32_t tid_offset;         // of the tid in the thread control block; found by the agent; 0 unknown
-  uint32_t thread_count;       // records in use, index 0 is "unknown"
-  uint32_t node_count;         // ids handed out, id 0 is "no stack"
-  uint32_t mapping_count;
+  uint32_t thread_count;       // indexes handed out: 1 .. thread_count; index 0 is "unknown"
+  uint32_t node_count;         // ids handed out: 1 .. node_count; id 0 is "no stack"
+  uint32_t mapping_count;      // indexes handed out: 0 .. mapping_count - 1
   uint64_t mapping_free;       // tag << 32 | index + 1
   uint64_t odd_count;          // keys ever inserted
   uint64_t stack_entries;      // hashes ever inserted
-  uint64_t reserved1[4];
+  uint64_t reserved1[3];
   // Pointers, each published by compare and swap. agent.
   uint64_t odd[kOddSegments];
   uint64_t stacks[kStackSegments];

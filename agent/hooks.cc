@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The hooks: what runs in the inferior when the program calls its allocator.
+//
+// The agent's laws
+//  1. Async-signal-safe: no libc, no C++ runtime, no ELF TLS, no locks; no system call but to grow
+//     memory and to meet a new thread. General registers only; errno is left alone.
+//  2. Free of deadlock whatever happens to a thread: interrupted by a handler that allocates, killed,
+//     forked, stopped by a debugger that calls malloc by hand. Nobody waits for anybody.
+//  3. Readable at any instruction: fill, then publish.
+//  4. A release is recorded before the real one, an allocation after it; then the allocator's own
+//     order makes plain stores right across threads. A realloc takes the entry first and puts it back
+//     when it fails.
+//  5. Nested entries (calloc -> malloc, malloc -> mmap) count once, with the outermost kind.
+//  6. No word stored here equals a block's address (protocol.h).
+//  7. Out of memory: new blocks are dropped and counted, releases are still recorded.
+//  8. A hook keeps nothing outside its own stack frame that must be undone: longjmp, exceptions and
+//     killed threads leave nothing unbalanced. `busy` is a stack address and goes stale by itself.
+//  9. No C++ exception passes a frame of ours: operator new is noted and jumped to, never called.
+#include "agent/header.h"
+#include "agent/mapped_segments.h"
+#include "agent/slots.h"
+#include "agent/threads.h"
+#include "agent/unwinder.h"
+
+namespace heapledger::agent {
+namespace {
+
+#define HOOK extern "C" __attribute__((visibility("hidden"), used, noinline))
+// The caller's state at a hook's entry: hooks keep a frame pointer.
+#define CALLER_FRAME() reinterpret_cast<const uint64_t*>(__builtin_frame_address(0))
+
+constexpr uint64_t kMaxSize = (uint64_t{1} << kSizeBits) - 1;
+constexpr uint64_t kNoteReach = 64;  // operator delete may keep a small frame around free
+
+bool active() { return __builtin_expect(load(control()->active) != 0, 1); }
+
+void first_call() {  // idempotent
+  Control* c = control();
+  if (__builtin_expect(c->wiped != 0, 1)) return;
+  sys::wipe_on_fork(reinterpret_cast<uint64_t>(c));
+  c->wiped = 1;
+}
+
+uint32_t now(const State* s) {
+  if ((s->flags & kRecordTime) == 0) return 0;
+  return uint32_t((timestamp() - s->start_tsc) >> kTimeShift) & 0x3fffffff;
+}
+
+FrameState caller_of(const uint64_t* frame) {
+  return {frame[1], reinterpret_cast<uint64_t>(frame + 2), frame[0]};
+}
+
+bool is_release(Kind kind) { return kind >= Kind::free; }
+
+// What operator new or delete left for the malloc or free inside it.
+bool has_note(const Thread* t, bool release) {
+  return t->note_kind != 0 && is_release(Kind(t->note_kind)) == release;
+}
+
+// One allocating call: entered before the real one, recorded after.
+class AllocationCall {
+ public:
+  AllocationCall(const Site* site, const uint64_t* frame) : site_(site), frame_(frame) {
+    first_call();
+    state_ = state();
+    thread_ = this_thread(state_);
+    if (thread_ == nullptr) return;
+    uint64_t busy = thread_->busy;
+    if (__builtin_expect(busy != 0, 0)) {
+      Nesting nesting = nesting_of(state_, thread_, caller_of(frame), busy);
+      nested_ = nesting == Nesting::nested;
+      outer_ = nested_ || nesting == Nesting::signal ? busy : 0;  // else: abandoned, taken over
+    }
+    if (nested_) return;
+    thread_->busy = reinterpret_cast<uint64_t>(frame);
+    thread_->in_flight_kind = site->kind;
+  }
+
+  bool nested() const { return nested_; }
+  Thread* thread() const { return thread_; }
+  State* ledger() const { return state_; }
+
+  // The real call returned (null: it failed). Must be called once.
+  void done(void* block, uint64_t size) {
+    if (nested_) return;
+    if (block != nullptr) record(reinterpret_cast<uint64_t>(block), size);
+    leave();
+  }
+  void leave() {
+    if (nested_ || thread_ == nullptr) return;
+    thread_->in_flight_kind = 0;
+    thread_->busy = outer_;
+  }
+
+ private:
+  Kind outermost_kind(const FrameState& caller) {
+    if (!has_note(thread_, false)) return Kind(site_->kind);
+    uint64_t slot = decode(thread_->note_slot);
+    uint64_t own = caller.sp - 8;
+    bool ours = slot == own ? caller.pc == thread_->note_return
+                            : slot > own && returns_through(state_, thread_, caller, slot,
+                                                            thread_->note_return);
+    if (!ours) return Kind(site_->kind);
+    Kind kind = Kind(thread_->note_kind);
+    thread_->note_kind = 0;
+    return kind;
+  }
+
+  void record(uint64_t address, uint64_t size) {
+    FrameState caller = caller_of(frame_);
+    Entry e{.valid = true, .upper = false, .kind = Kind(site_->kind), .truncated = false,
+            .incarnation = 0, .size = size < kMaxSize ? size : kMaxSize, .stack = 0, .thread = 0,
+            .time = now(state_)};
+    if (thread_ != nullptr) {
+      e.kind = outermost_kind(caller);
+      e.thread = thread_->index;
+      ++thread_->allocations;
+      thread_->bytes += size;
+    } else {
+      count(state_->other_allocations);
+      __atomic_fetch_add(&state_->other_bytes, size, __ATOMIC_RELAXED);
+    }
+    if ((state_->flags & kRecordStacks) != 0) {
+      StackCapture stack = capture_stack(state_, thread_, caller);
+      e.stack = stack.node;
+      e.truncated = stack.truncated;
+    }
+    if (!slot_insert(state_, address, pack(e))) count(state_->dropped);
+  }
+
+  const Site* site_;
+  const uint64_t* frame_;
+  State* state_;
+  Thread* thread_ = nullptr;
+  uint64_t outer_ = 0;
+  bool nested_ = false;
+};
+
+template <typename F>
+F original(const Site* site) { return reinterpret_cast<F>(site->original); }
+
+bool released_by(Kind allocation, Kind release) {
+  switch (allocation) {
+    case Kind::operator_new: return release == Kind::operator_delete;
+    case Kind::operator_new_array: return release == Kind::operator_delete_array;
+    default: return release != Kind::operator_delete && release != Kind::operator_delete_array;
+  }
+}
+
+Kind outermost_release(Thread* t, const Site* site, const uint64_t* frame) {
+  if (t == nullptr || !has_note(t, true)) return Kind(site->kind);
+  uint64_t own = reinterpret_cast<uint64_t>(frame + 1);
+  uint64_t slot = decode(t->note_slot);
+  Kind kind = Kind(t->note_kind);
+  t->note_kind = 0;
+  bool ours = slot >= own && slot - own <= kNoteReach && word_at(slot) == t->note_return;
+  return ours ? kind : Kind(site->kind);
+}
+
+void record_release(const Site* site, const uint64_t* frame, void* block) {
+  first_call();
+  State* s = state();
+  Thread* t = this_thread(s);
+  Kind release = outermost_release(t, site, frame);
+  Taken taken = slot_take(s, reinterpret_cast<uint64_t>(block));
+  if (t == nullptr) {
+    count(s->other_releases);
+    return;
+  }
+  if (!taken.found) {
+    ++t->unknown_releases;
+    return;
+  }
+  ++t->releases;
+  if (!released_by(unpack(taken.slot).kind, release)) ++t->mismatched;
+}
+
+// realloc and reallocarray: the entry is taken first; a failed call puts it back as it was.
+class Reallocation {
+ public:
+  Reallocation(AllocationCall& call, void* old) : call_(call), old_(reinterpret_cast<uint64_t>(old)) {
+    if (old_ == 0 || call.nested()) return;
+    taken_ = slot_take(call.ledger(), old_);
+    Thread* t = call.thread();
+    if (t == nullptr || !taken_.found) return;
+    t->in_flight_slot = taken_.slot;
+    publish(t->in_flight_block, encode(old_));
+  }
+  void done(void* block, uint64_t size) {
+    if (call_.nested()) return;
+    Thread* t = call_.thread();
+    bool released = block != nullptr || size == 0;  // realloc(p, 0) may free and return null
+    if (old_ != 0 && !released && taken_.found) slot_insert(call_.ledger(), old_, taken_.slot);
+    if (t != nullptr) {
+      t->in_flight_block = 0;
+      if (old_ != 0 && released) ++(taken_.found ? t->releases : t->unknown_releases);
+    }
+    call_.done(block, size);
+  }
+
+ private:
+  AllocationCall& call_;
+  uint64_t old_;
+  Taken taken_;
+};
+
+MappingOrigin origin_of(State* s, Thread* t, Kind kind, uint32_t flags) {
+  return {kind, 0, t == nullptr ? 0 : t->index, now(s), flags, false};
+}
+
+// One call of the mmap family. Nested ones (malloc -> mmap, free -> munmap) are the allocator's own.
+class MappingCall {
+ public:
+  MappingCall(const Site* site, FrameState caller) : site_(site), caller_(caller) {
+    first_call();
+    state_ = state();
+    thread_ = this_thread(state_);
+    nested_ = nesting_of(state_, thread_, caller, 0) == Nesting::nested;
+  }
+  bool nested() const { return nested_; }
+
+  PendingRelease release(uint64_t begin, uint64_t length) {
+    if (nested_) return {};
+    return mapping_release(state_, begin, length, origin_of(state_, thread_, Kind::munmap, 0));
+  }
+  void finish(const PendingRelease& pending, bool succeeded) {
+    if (nested_) return;
+    succeeded ? mapping_commit(state_, pending) : mapping_undo(state_, pending);
+  }
+  void mapped(uint64_t begin, uint64_t length, uint32_t flags) {
+    if (nested_) return;
+    MappingOrigin origin = origin_of(state_, thread_, Kind(site_->kind), flags);
+    if ((state_->flags & kRecordStacks) != 0) {
+      StackCapture stack = capture_stack(state_, thread_, caller_);
+      origin.stack = stack.node;
+      origin.truncated = stack.truncated;
+    }
+    mapping_insert(state_, begin, length, origin);
+  }
+  uint64_t attached_length(uint64_t begin) { return mapping_length(state_, begin); }
+
+ private:
+  const Site* site_;
+  FrameState caller_;
+  State* state_;
+  Thread* thread_;
+  bool nested_;
+};
+
+bool failed(long result) { return result == -1; }  // MAP_FAILED, errno is set by the real call
+
+}  // namespace
+
+HOOK void* hook_malloc(uint64_t size, const Site* site) {
+  auto real = original<void* (*)(uint64_t)>(site);
+  if (!active()) return real(size);
+  AllocationCall call(site, CALLER_FRAME());
+#ifdef HEAPLEDGER_MUTATE_INSERT_BEFORE
+  void* guess = real(size);
+  return guess;
+#endif
+  void* block = real(size);
+  call.done(block, size);
+  return block;
+}
+
+HOOK void* hook_calloc(uint64_t number, uint64_t size, const Site* site) {
+  auto real = original<void* (*)(uint64_t, uint64_t)>(site);
+  if (!active()) return real(number, size);
+  AllocationCall call(site, CALLER_FRAME());
+  void* block = real(number, size);
+  call.done(block, number * size);  // no overflow: the real call succeeded
+  return block;
+}
+
+HOOK void* hook_realloc(void* old, uint64_t size, const Site* site) {
+  auto real = original<void* (*)(void*, uint64_t)>(site);
+  if (!active()) return real(old, size);
+  AllocationCall call(site, CALLER_FRAME());
+  Reallocation change(call, old);
+  void* block = real(old, size);
+  change.done(block, size);
+  return block;
+}
+
+HOOK void* hook_reallocarray(void* old, uint64_t number, uint64_t size, const Site* site) {
+  auto real = original<void* (*)(void*, uint64_t, uint64_t)>(site);
+  if (!active()) return real(old, number, size);
+  AllocationCall call(site, CALLER_FRAME());
+  Reallocation change(call, old);
+  void* block = real(old, number, size);
+  uint64_t bytes;
+  bool overflow = __builtin_mul_overflow(number, size, &bytes);
+  change.done(block, overflow ? kMaxSize : bytes);
+  return block;
+}
+
+HOOK void* hook_aligned(uint64_t alignment, uint64_t size, const Site* site) {
+  auto real = original<void* (*)(uint64_t, uint64_t)>(site);
+  if (!active()) return real(alignment, size);
+  AllocationCall call(site, CALLER_FRAME());
+  void* block = real(alignment, size);
+  call.done(block, size);
+  return block;
+}
+
+HOOK int hook_posix_memalign(void** out, uint64_t alignment, uint64_t size, const Site* site) {
+  auto real = original<int (*)(void**, uint64_t, uint64_t)>(site);
+  if (!active()) return real(out, alignment, size);
+  AllocationCall call(site, CALLER_FRAME());
+  int error = real(out, alignment, size);
+  call.done(error == 0 ? *out : nullptr, size);
+  return error;
+}
+
+HOOK void hook_free(void* block, uint64_t a, uint64_t b, const Site* site) {
+  auto real = original<void (*)(void*, uint64_t, uint64_t)>(site);
+#ifdef HEAPLEDGER_MUTATE_FREE_FIRST
+  real(block, a, b);
+  if (block != nullptr && active()) record_release(site, CALLER_FRAME(), block);
+#else
+  if (block != nullptr && active()) record_release(site, CALLER_FRAME(), block);
+  real(block, a, b);
+#endif
+}
+
+// From hook_note (thunks.S), which then jumps to the real operator new or delete.
+HOOK void heapledger_note(const Site* site, uint64_t slot) {
+  if (!active()) return;
+  first_call();
+  Thread* t = this_thread(state());
+  if (t == nullptr) return;
+  uint64_t back = word_at(slot);
+  // new[] that jumps on to new, delete(p, n) to delete(p): the outer one is meant.
+  if (t->note_kind != 0 && decode(t->note_slot) == slot && t->note_return == back &&
+      is_release(Kind(t->note_kind)) == is_release(Kind(site->kind))) {
+    return;
+  }
+  t->note_kind = 0;
+  t->note_slot = encode(slot);
+  t->note_return = back;
+  publish(t->note_kind, site->kind);
+}
+
+// From hook_mmap (thunks.S). `frame`: its frame pointer.
+HOOK long heapledger_mmap(uint64_t address, uint64_t length, uint64_t protection, uint64_t flags,
+                          uint64_t file, uint64_t offset, const Site* site, const uint64_t* frame) {
+  auto real = original<long (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)>(site);
+  if (!active()) return real(address, length, protection, flags, file, offset);
+  MappingCall call(site, caller_of(frame));
+  long result = real(address, length, protection, flags, file, offset);
+  if (!failed(result)) {
+    call.mapped(uint64_t(result), length, uint32_t(protection & 0xff) | uint32_t(flags) << 8);
+  }
+  return result;
+}
+
+HOOK int hook_munmap(uint64_t address, uint64_t length, const Site* site) {
+  auto real = original<int (*)(uint64_t, uint64_t)>(site);
+  if (!active()) return real(address, length);
+  MappingCall call(site, caller_of(CALLER_FRAME()));
+  PendingRelease pending = call.release(address, length);
+  int result = real(address, length);
+  call.finish(pending, result == 0);
+  return result;
+}
+
+HOOK long hook_mremap(uint64_t old, uint64_t old_length, uint64_t length, uint64_t flags,
+                      uint64_t to, const Site* site) {
+  auto real = original<long (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)>(site);
+  if (!active()) return real(old, old_length, length, flags, to);
+  MappingCall call(site, caller_of(CALLER_FRAME()));
+  PendingRelease pending = call.release(old, old_length);
+  long result = real(old, old_length, length, flags, to);
+  call.finish(pending, !failed(result));
+  if (!failed(result)) call.mapped(uint64_t(result), length, 0);
+  return result;
+}
+
+HOOK long hook_shmat(uint64_t id, uint64_t address, uint64_t flags, const Site* site) {
+  auto real = original<long (*)(uint64_t, uint64_t, uint64_t)>(site);
+  if (!active()) return real(id, address, flags);
+  MappingCall call(site, caller_of(CALLER_FRAME()));
+  long result = real(id, address, flags);
+  if (!failed(result)) call.mapped(uint64_t(result), sys::shared_segment_size(id), 0);
+  return result;
+}
+
+HOOK int hook_shmdt(uint64_t address, const Site* site) {
+  auto real = original<int (*)(uint64_t)>(site);
+  if (!active()) return real(address);
+  MappingCall call(site, caller_of(CALLER_FRAME()));
+  PendingRelease pending = call.release(address, call.attached_length(address));
+  int result = real(address);
+  call.finish(pending, result == 0);
+  return result;
+}
+
+}  // namespace heapledger::agent

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The agent in the inferior: its image (R-X) and its data (RW), brought in by the debugger alone. No
+// dlopen, no file, no call in the inferior: safe whatever locks its threads hold.
+#pragma once
+
+#include <vector>
+
+#include "agent/protocol.h"
+#include "inferior/target.h"
+
+namespace heapledger {
+
+struct AgentConfig {
+  std::uint32_t granule_shift = 4;
+  bool stacks = true;
+  bool time = true;
+  std::uint64_t max_bytes = 0;
+  Address main_stack_end = 0;
+};
+
+struct AgentMemory {
+  Address image = 0;
+  AddressRange image_range;
+  AddressRange data_range;
+  Address control = 0;
+  Address state = 0;
+};
+
+// Allocates, configures and writes; the agent stays inactive.
+Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& config);
+
+// Control::active.
+Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active);
+
+// The agent an earlier debugger session left in the process; nullopt: none. Another version of it is
+// an Error.
+Result<std::optional<AgentMemory>> find_agent(const Memory& memory, const Mappings& mappings);
+
+}  // namespace heapledger

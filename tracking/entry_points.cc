@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tracking/entry_points.h"
+
+#include <cxxabi.h>
+#include <elf.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace heapledger {
+namespace {
+
+constexpr std::uint64_t kUnknownSize = 256;  // bytes looked at when a symbol tells no size
+constexpr std::uint64_t kShortFunction = 16;
+
+std::string demangle(const char* symbol) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(symbol, nullptr, nullptr, &status);
+  std::string name = status == 0 ? text : symbol;
+  std::free(text);
+  return name;
+}
+
+bool is_glibc_loader(const Module& m) {
+  return m.name.starts_with("ld-linux") || (m.name.starts_with("ld-2.") && m.name.ends_with(".so"));
+}
+
+bool is_dynamic(const Module& m) { return m.elf->section(".dynsym") != nullptr; }
+
+// A static-PIE has a .dynsym too, without anything of use in it.
+bool exports_count(const Module& m) {
+  return is_dynamic(m) && (m.elf->type() == ET_DYN || m.elf->has_interpreter()) &&
+         !(m.is_program && !m.elf->has_interpreter());
+}
+
+// First function symbol after `value`, or value + limit.
+std::uint64_t next_function(const ElfFile& elf, std::uint64_t value, std::uint64_t limit) {
+  std::uint64_t next = value + limit;
+  elf.for_each_symbol([&](const ElfSymbol& s) {
+    if ((s.type == STT_FUNC || s.type == STT_GNU_IFUNC) && s.value > value) {
+      next = std::min(next, s.value);
+    }
+  });
+  return next;
+}
+
+std::vector<std::uint8_t> function_bytes(const ElfFile& elf, std::uint64_t value,
+                                         std::uint64_t size) {
+  if (size == 0) size = next_function(elf, value, kUnknownSize) - value;
+  if (size < kShortFunction) size = next_function(elf, value, kShortFunction) - value;
+  std::span<const std::byte> bytes;
+  for (; size > 0 && bytes.empty(); size /= 2) bytes = elf.at(value, size);
+  std::vector<std::uint8_t> copy(bytes.size());
+  if (!bytes.empty()) std::memcpy(copy.data(), bytes.data(), bytes.size());
+  return copy;
+}
+
+HookRequest request_for(const EntryPoint& entry, const Module& m, std::uint64_t value,
+                        std::uint64_t size) {
+  HookRequest r;
+  r.symbol = entry.name;
+  r.module = m.name;
+  r.module_range = m.range;
+  r.function = m.bias + value;
+  r.original = function_bytes(*m.elf, value, size);
+  r.kind = entry.kind;
+  r.shape = entry.shape;
+  return r;
+}
+
+}  // namespace
+
+const std::vector<EntryPoint>& entry_points() {
+  static const std::vector<EntryPoint> list = [] {
+    std::vector<EntryPoint> entries;
+#define X(symbol, kind, shape) \
+  entries.push_back({symbol, demangle(symbol), agent::Kind::kind, agent::Shape::shape});
+    HEAPLEDGER_ENTRY_POINTS(X)
+#undef X
+    return entries;
+  }();
+  return list;
+}
+
+const EntryPoint* find_entry_point(const std::string& symbol_or_name) {
+  for (const EntryPoint& e : entry_points()) {
+    if (e.symbol == symbol_or_name || e.name == symbol_or_name) return &e;
+  }
+  return nullptr;
+}
+
+EntryPointsFound find_entry_points(const Module& module) {
+  EntryPointsFound found;
+  if (module.elf == nullptr || is_glibc_loader(module)) return found;
+  bool only_exported = exports_count(module);
+  for (const EntryPoint& entry : entry_points()) {
+    for (const ElfSymbol& s : module.elf->functions(entry.symbol)) {
+      if (s.binding == STB_LOCAL || (only_exported && !s.dynamic)) continue;
+      HookRequest r = request_for(entry, module, s.value, s.size);
+      if (s.type == STT_GNU_IFUNC) {
+        found.refused.push_back({std::move(r), "is resolved at run time (IFUNC)"});
+      } else if (r.original.empty()) {
+        found.refused.push_back({std::move(r), "its code is not in the file"});
+      } else {
+        found.requests.push_back(std::move(r));
+      }
+    }
+  }
+  return found;
+}
+
+Result<HookRequest> place_entry_point(const std::string& name, Address address,
+                                      const std::vector<Module>& modules) {
+  const EntryPoint* entry = find_entry_point(name);
+  if (entry == nullptr) return fail("cannot hook '{}': not an allocator entry point", name);
+  const Module* m = find_module(modules, address);
+  if (m == nullptr || m->elf == nullptr || !m->code.contains(address)) {
+    return fail("cannot hook {} at {:#x}: the address is in no module's code", name, address);
+  }
+  HookRequest r = request_for(*entry, *m, address - m->bias, 0);
+  if (r.original.empty()) {
+    return fail("cannot hook {} at {:#x}: its code is not in {}", name, address, m->path);
+  }
+  return r;
+}
+
+const char* sanitizer_of(const Module& module) {
+  if (module.elf == nullptr) return nullptr;
+  static constexpr std::pair<const char*, const char*> kRuntimes[] = {
+      {"__asan_init", "AddressSanitizer"},
+      {"__lsan_do_leak_check", "LeakSanitizer"},
+      {"__msan_init", "MemorySanitizer"},
+      {"__tsan_init", "ThreadSanitizer"},
+      {"__hwasan_init", "HWAddressSanitizer"}};
+  for (auto [symbol, name] : kRuntimes) {
+    if (!module.elf->functions(symbol).empty()) return name;
+  }
+  return nullptr;
+}
+
+}  // namespace heapledger

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which functions of a process are hooked: every definition of every entry point of the list
+// (agent/protocol.h) in every module, and the functions a user places by address.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/protocol.h"
+#include "inferior/modules.h"
+#include "tracking/patcher.h"
+
+namespace heapledger {
+
+struct EntryPoint {
+  std::string symbol;   // "_Znwm"
+  std::string name;     // demangled, as users know it: "operator new(unsigned long)"
+  agent::Kind kind;
+  agent::Shape shape;
+};
+
+const std::vector<EntryPoint>& entry_points();
+const EntryPoint* find_entry_point(const std::string& symbol_or_name);
+
+struct EntryPointsFound {
+  std::vector<HookRequest> requests;  // HookRequest::hook is not filled in
+  std::vector<RefusedHook> refused;   // there, but not to be patched (IFUNC, no bytes in the file)
+};
+
+// Only exported functions count in dynamic modules, so that a program's own unrelated `cfree` is left
+// alone; static programs have a symbol table only. glibc's loader is left out: its malloc is a bump
+// allocator for its own data, and its mmap maps libraries.
+EntryPointsFound find_entry_points(const Module& module);
+
+// --hook NAME=ADDR. The Error names what is wrong: unknown name, address in no module's code.
+Result<HookRequest> place_entry_point(const std::string& name, Address address,
+                                      const std::vector<Module>& modules);
+
+// "AddressSanitizer" and the like when the module brings such a runtime: those replace the allocator
+// and keep their own data; nullptr otherwise.
+const char* sanitizer_of(const Module& module);
+
+}  // namespace heapledger

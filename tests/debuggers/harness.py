@@ -85,6 +85,12 @@ class Answer:
 
 
 @dataclass
+class HostOutput:
+    path: Path
+    value: str = ""
+
+
+@dataclass
 class Backtrace:
     frames: list[Frame] = field(default_factory=list)  # innermost first, inlined ones left out
 
@@ -115,6 +121,20 @@ def allocations(report: dict[str, Any]) -> dict[int, Allocation]:
                 one["address"], one["size"], one["kind"], one["thread"], tuple(group["stack"])
             )
     return result
+
+
+def walked(text: str) -> tuple[dict[int, int], bool]:
+    """Of tests/oracles/heap_walk: usable size by address of the program's blocks, and whether the
+    walk was complete."""
+    blocks: dict[int, int] = {}
+    complete = False
+    for line in text.splitlines():
+        if line.startswith("addr="):
+            address, usable = line.split()
+            blocks[int(address[5:], 16)] = int(usable[7:])
+        elif line == "complete":
+            complete = True
+    return blocks, complete
 
 
 # --------------------------------------------------------------------------------------------------
@@ -166,6 +186,9 @@ class Lldb:
             commands.append(f'settings append target.env-vars "{key}={value}"')
         return commands
 
+    def pass_signal(self, name: str) -> str:
+        return f"process handle --stop false --notify false --pass true {name}"
+
     def stop_at(self, function: str) -> str:
         return f"breakpoint set --name {function}"
 
@@ -194,6 +217,12 @@ class Lldb:
             found.append(text[body:later[0] if later else len(text)])
         return found
 
+    def host(self, arguments: Sequence[str], output: Path) -> str:
+        """Runs a command of this machine with the inferior's process id as its last argument."""
+        return (f"script __import__('subprocess').run({list(arguments)!r} + "
+                f"[str(lldb.process.GetProcessID())], stdout=open({str(output)!r}, 'w'), "
+                f"stderr=__import__('subprocess').STDOUT)")
+
     def frames(self, text: str) -> list[Frame]:
         frames: list[Frame] = []
         previous = ""
@@ -202,12 +231,12 @@ class Lldb:
             if match is None:
                 continue
             pc, sp, module, function = match.groups()
-            if previous == pc + sp:
-                # The inlining frame of the same real one: its name is the function's own.
+            if previous == sp:
+                # Inlined into this one: the real frame's pc came first, its name comes last.
                 frames[-1].function = function
                 continue
             frames.append(Frame(int(pc, 16), function, module))
-            previous = pc + sp
+            previous = sp
         return frames
 
 
@@ -306,6 +335,10 @@ class Session:
     def stop_at(self, function: str = STOP) -> Text:
         return self.raw(self.debugger.stop_at(function))
 
+    def pass_signal(self, name: str) -> Text:
+        """The program's handler gets it, the debugger does not stop."""
+        return self.raw(self.debugger.pass_signal(name))
+
     def run(self) -> Text:
         return self.raw(self.debugger.run)
 
@@ -328,6 +361,17 @@ class Session:
         """Every outstanding allocation: see allocations()."""
         return self.leaks_json(f"top {EVERYTHING} --addresses")
 
+    def host(self, *arguments: str) -> HostOutput:
+        """A command of this machine while the inferior is stopped; its process id comes last."""
+        handle = HostOutput(self.folder / f"host{len(self._commands)}")
+        self._handles.append((len(self._commands), handle))
+        self._commands.append(self.debugger.host(arguments, handle.path))
+        return handle
+
+    def heap_walk(self) -> HostOutput:
+        """The blocks that glibc's own structures show: see walked()."""
+        return self.host(str(BUILD / "tests" / "oracles" / "heap_walk"))
+
     def backtrace(self) -> Backtrace:
         handle = Backtrace()
         self._handles.append((len(self._commands), handle))
@@ -343,6 +387,8 @@ class Session:
                 handle.value = sections[index]
             elif isinstance(handle, Backtrace):
                 handle.frames = self.debugger.frames(sections[index])
+            elif isinstance(handle, HostOutput):
+                handle.value = handle.path.read_text() if handle.path.exists() else ""
             elif handle.path.exists():
                 handle.value = json.loads(handle.path.read_text())
         for index, handle in self._handles:
@@ -510,6 +556,27 @@ class DebuggerTest(unittest.TestCase):
         self.assertGreater(counted, 0, f"the program labelled nothing\n{outcome_text[-3000:]}")
         self.assertEqual(wrong, [], outcome_text[-3000:])
         return found
+
+
+    def assert_ledger_equals_walk(self, report: dict[str, Any], walk_text: str,
+                                  where: str = "") -> None:
+        """The set of heap blocks is what malloc's own structures say. What is between malloc and its
+        record, or between the record and free, at this very moment is counted by the ledger."""
+        walk, complete = walked(walk_text)
+        self.assertTrue(complete, f"{where}: {walk_text[-500:]}")
+        heap = {a: one for a, one in allocations(report).items()
+                if one.kind not in ("mmap", "mremap", "shmat")}
+        in_flight = report["coverage"]["in_flight"]
+        unrecorded = sorted(set(walk) - set(heap))
+        gone = sorted(set(heap) - set(walk))
+        self.assertEqual([f"{a:#x} {heap[a].size} {heap[a].kind}" for a in gone], [], where)
+        self.assertLessEqual(len(unrecorded), in_flight,
+                             f"{where}: {[f'{a:#x} {walk[a]}' for a in unrecorded[:20]]}")
+        self.assertGreater(len(heap), 0, where)
+        wrong = [f"{a:#x} requested {one.size} usable {walk[a]}" for a, one in heap.items()
+                 if a in walk and not (one.size <= walk[a] and
+                                       (walk[a] < one.size + 32 or walk[a] >= 1 << 17))]
+        self.assertEqual(wrong, [], where)
 
 
 def main() -> None:

@@ -187,20 +187,20 @@ std::vector<Address> LedgerReader::claim_all(std::span<const std::uint64_t> poin
 // Threads and stacks.
 
 void LedgerReader::read_threads() {
+  const auto thread = std::make_unique<agent::Thread>();
   for (const agent::ThreadEntry& entry : state_->threads) {
     if (entry.tcb == 0 || entry.thread == 0) continue;
     if (!claims_->claim(entry.thread, sizeof(agent::Thread))) {
       ++ledger_.damaged_;
       continue;
     }
-    // Only what stands before the frames.
-    constexpr std::size_t kHead = offsetof(agent::Thread, frames);
-    alignas(agent::Thread) std::byte head[kHead];
-    if (memory_.read_up_to(entry.thread, head) != kHead) {
+    // Only what stands before the frames; they stay zero here.
+    const auto head = std::as_writable_bytes(std::span(thread.get(), 1)).first(offsetof(agent::Thread, frames));
+    if (memory_.read_up_to(entry.thread, head) == head.size()) {
+      read_thread(*thread);
+    } else {
       ++ledger_.damaged_;
-      continue;
     }
-    read_thread(*reinterpret_cast<const agent::Thread*>(head));
   }
 }
 

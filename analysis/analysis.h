@@ -47,6 +47,9 @@ struct ScanInput {
   std::vector<std::uint32_t> keys;   // of each block, what records are grouped by; empty: all 0
   // Is a lost block of this key suppressed? May be empty.
   std::function<bool(std::uint32_t key, Verdict verdict)> suppressed;
+  // The parts of a range that are worth reading (pages that were ever touched), sorted; what is left
+  // out counts as zero. Not asked for shared memory. May be empty.
+  std::function<std::vector<AddressRange>(AddressRange)> present;
   // Called on the caller's thread now and then; false ends the scan with an Error. May be empty.
   std::function<bool(std::uint64_t done, std::uint64_t total, std::string_view what)> progress;
 };
@@ -72,7 +75,8 @@ class Scan {
   std::span<const Block> blocks() const;              // as given, less the discarded ones
   std::optional<BlockIndexNumber> find(Address address) const;  // in [start, start + max(size, 1))
   Verdict verdict(BlockIndexNumber block) const;
-  Heuristic heuristic(BlockIndexNumber block) const;  // by which its parent's pointer counts
+  // Still reachable blocks that no true start pointer leads to: why they count as reachable.
+  Heuristic heuristic(BlockIndexNumber block) const;
   std::uint32_t key(BlockIndexNumber block) const;
 
   const Summary& summary() const;
@@ -80,12 +84,13 @@ class Scan {
   const RootSet& roots() const;
 
   // Smallest total first (the largest comes last and has the highest number), ties by verdict
-  // (reachable < possibly < indirectly < definitely) and key. Every verdict is there.
+  // (definitely, indirectly, possibly, reachable: as Valgrind) and key. Every verdict is there.
   std::vector<LossRecord> records() const;
   std::vector<BlockIndexNumber> members(const LossRecord& record) const;  // by address
 
   // Shortest chain from a root, root first: each reference holds the next one's holder, the last one
   // points at `block`. Empty for lost blocks. Of equally short chains the strongest root's.
+  // Reads the input's memory, as the holders below do: only at the stop the scan was made at.
   std::vector<Reference> chain(BlockIndexNumber block) const;
   // Every block that points into `block` (not itself), by address; one entry per word.
   std::vector<Reference> block_holders(BlockIndexNumber block) const;

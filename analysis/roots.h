@@ -32,6 +32,7 @@ struct Root {
   std::vector<std::uint64_t> words;   // registers: 15 general ones in ThreadState's order, then vector
   std::uint64_t tid = 0;              // of a stack, TLS or registers; 0 otherwise
   std::string name;                   // "app", "stack of thread 3", "/dev/shm/x", "anonymous" ...
+  bool shared = false;                // memory that other processes may write
   bool through_blocks = false;        // also scans inside tracked blocks (a stack that is one);
                                       // otherwise blocks in the range are cut out
 };

@@ -53,7 +53,8 @@ struct Total {
 
 struct Summary {
   std::array<Total, kVerdictCount> totals{};          // by Verdict
-  std::array<Total, kHeuristicCount> by_heuristic{};  // of the still reachable: the chain needs it
+  std::array<Total, kHeuristicCount> by_heuristic{};  // of the still reachable: no true start
+                                                      // pointer leads to them
   const Total& operator[](Verdict v) const { return totals[static_cast<std::size_t>(v)]; }
   Total& operator[](Verdict v) { return totals[static_cast<std::size_t>(v)]; }
   friend bool operator==(const Summary&, const Summary&) = default;

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analysis/heads.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/analysis/drawn_heap.h"
+
+namespace heapledger::test {
+namespace {
+
+const ScanOptions kValgrind{.leader = LeaderRule::valgrind};
+
+TEST(Heads, ACycleHasOneHead) {
+  const DrawnHeap heap("a 16 -> b\n b 16 -> c\n c 16 -> a");
+  EXPECT_EQ(heap.verdicts(), "a definitely lost\nb indirectly lost\nc indirectly lost\n");
+  EXPECT_EQ(heap.verdicts(kValgrind), heap.verdicts());
+}
+
+TEST(Heads, OnlyTheSourceComponentIsDefinite) {
+  // Valgrind's quirk: L <-> x, P -> x, L below P. It reports L and P, here P leads everything.
+  const DrawnHeap heap("l 32 -> x\n x 16 -> l\n p 32 -> x");
+  EXPECT_EQ(heap.verdicts(), "l indirectly lost\nx indirectly lost\np definitely lost\n");
+  EXPECT_EQ(heap.verdicts(kValgrind), "l definitely lost\nx indirectly lost\np definitely lost\n");
+}
+
+TEST(Heads, ValgrindsLeaderIsDemotedByALaterOne) {
+  const DrawnHeap heap("l 32 -> x\n x 16 -> l\n p 32 -> l");
+  for (const auto& options : {ScanOptions{}, kValgrind}) {
+    EXPECT_EQ(heap.verdicts(options), "l indirectly lost\nx indirectly lost\np definitely lost\n");
+    const Scan scan = heap.scan(options);
+    EXPECT_EQ(heap.name(scan, *scan.head(heap.number(scan, "x"))), "p");
+    EXPECT_EQ(scan.led_by(heap.number(scan, "p")), (Total{48, 2}));
+  }
+}
+
+TEST(Heads, PrefersABlockWithoutAnInnerStartPointer) {
+  // n points back into f's middle (a map's header in its owner): f owns n, not the reverse.
+  const DrawnHeap heap("n 48 -> f+8\n f 64 -> n");
+  EXPECT_EQ(heap.verdicts(), "n indirectly lost\nf definitely lost\n");
+}
+
+TEST(Heads, PrefersABlockWithAVtable) {
+  const DrawnHeap heap("a 32 -> b\n b 32 -> #0x700000, a");
+  EXPECT_EQ(heap.verdicts(), "a indirectly lost\nb definitely lost\n");
+}
+
+TEST(Heads, OtherwiseTheLowestAddress) {
+  const DrawnHeap heap("a 32 -> b\n b 32 -> a");
+  EXPECT_EQ(heap.verdicts(), "a definitely lost\nb indirectly lost\n");
+}
+
+TEST(Heads, CountsASharedChildOnceWithTheFirstHead) {
+  const DrawnHeap heap("q 16 -> s\n p 16 -> s\n s 40");
+  const Scan scan = heap.scan();
+  EXPECT_EQ(heap.name(scan, *scan.head(heap.number(scan, "s"))), "q");
+  EXPECT_EQ(scan.led_by(heap.number(scan, "q")), (Total{40, 1}));
+  EXPECT_EQ(scan.led_by(heap.number(scan, "p")), (Total{0, 0}));
+}
+
+TEST(Heads, AnInteriorPointerLeadsAsWell) {
+  EXPECT_EQ(DrawnHeap("a 16 -> b+8\n b 16 -> c+8\n c 16").verdicts(),
+            "a definitely lost\nb indirectly lost\nc indirectly lost\n");
+}
+
+TEST(Heads, AReachableBlockIsNeverLedByALostOne) {
+  EXPECT_EQ(DrawnHeap("root global -> a\n a 16\n b 16 -> a").verdicts(),
+            "a still reachable\nb definitely lost\n");
+}
+
+TEST(Heads, TwoComponentsInARow) {
+  // a <-> b -> c <-> d: one head.
+  EXPECT_EQ(DrawnHeap("c 16 -> d\n d 16 -> c\n a 16 -> b\n b 24 -> a, c").verdicts(),
+            "c indirectly lost\nd indirectly lost\na definitely lost\nb indirectly lost\n");
+}
+
+TEST(Heads, AListOfAMillionBlocksNeedsNoDeepRecursion) {
+  constexpr std::uint32_t kCount = 1000000;
+  FakeMemory memory;
+  memory.map({0x100000, 0x100000 + kCount * 32ull});
+  ScanInput input{memory, {}, {}, {}, {}, {}, {}};
+  for (std::uint32_t i = 0; i < kCount; ++i) {
+    input.blocks.push_back({0x100000 + i * 32ull, 16});
+    // Each points to the one before it; the last is the head.
+    if (i > 0) memory.write(0x100000 + i * 32ull, 0x100000 + (i - 1) * 32ull);
+  }
+  const Scan scan = *heapledger::scan(std::move(input));
+  EXPECT_EQ(scan.summary()[Verdict::definitely_lost], (Total{16, 1}));
+  EXPECT_EQ(scan.summary()[Verdict::indirectly_lost], (Total{16ull * (kCount - 1), kCount - 1}));
+  EXPECT_EQ(scan.verdict(kCount - 1), Verdict::definitely_lost);
+}
+
+TEST(Suppression, TakesWhatOnlyItsBlocksLeadTo) {
+  const DrawnHeap heap(R"(
+    s 16 key 7 -> only, both
+    only 24
+    both 32
+    h 40 -> both
+    p 48 key 7
+    root stack -> p+8
+  )");
+  ScanInput input = heap.input();
+  input.suppressed = [](std::uint32_t key, Verdict) { return key == 7; };
+  const Scan scan = *heapledger::scan(std::move(input));
+  EXPECT_EQ(heap.verdicts(scan),
+            "s suppressed\nonly suppressed\nboth indirectly lost\nh definitely lost\np suppressed\n");
+  EXPECT_EQ(heap.name(scan, *scan.head(heap.number(scan, "both"))), "h");
+
+  ScanInput again = heap.input();
+  again.suppressed = [](std::uint32_t key, Verdict) { return key == 7; };
+  const Scan record_only = *heapledger::scan(std::move(again), ScanOptions{.suppress_children = false});
+  EXPECT_EQ(record_only.verdict(heap.number(record_only, "only")), Verdict::indirectly_lost);
+}
+
+TEST(Suppression, NeverTouchesReachableBlocks) {
+  const DrawnHeap heap("root global -> a\n a 16 key 7");
+  ScanInput input = heap.input();
+  input.suppressed = [](std::uint32_t, Verdict) { return true; };
+  EXPECT_EQ(heap.verdicts(*heapledger::scan(std::move(input))), "a still reachable\n");
+}
+
+}  // namespace
+}  // namespace heapledger::test

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The five numbers of `leaks` are Valgrind's, on the same binary at the same place. What differs is
+listed here by labelled block, with the reason; a difference that is not listed fails, and so does a
+listed one that is not needed."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import harness
+import scan_labels
+
+# Program -> label -> (our class, Valgrind's class). A label that begins with @ is a function of the
+# block's stack: a block that the runtime made.
+NEWER_ROOTS = "Valgrind does not look into vector registers"
+DEAD_THREAD = "Valgrind takes the thread-local storage of an ended thread for live memory"
+EMPTY_ARRAY = "new T[0] holds the end of its element count: Valgrind sees no pointer"
+EXCEPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "xmm_only": {"in_xmm": ("still_reachable", "definitely_lost", NEWER_ROOTS)},
+    "detached_thread": {"in_detached_tls": ("definitely_lost", "still_reachable", DEAD_THREAD)},
+    "unjoined_result": {"in_dead_tls": ("definitely_lost", "still_reachable", DEAD_THREAD)},
+    "new_array_empty": {"items": ("still_reachable", "definitely_lost", EMPTY_ARRAY)},
+}
+DTV = "the loader keeps malloc + 16 of a thread's dtv: Valgrind's best known false alarm"
+for _program in ("below_sp", "detached_thread", "dlopen_tls", "joined_thread", "pthread_keys",
+                 "red_zone", "static_tls", "thread_arena", "thread_register", "thread_stack",
+                 "unjoined_result", "xmm_only"):
+    EXCEPTIONS.setdefault(_program, {})["@_dl_allocate_tls"] = ("still_reachable", "possibly_lost",
+                                                                DTV)
+
+NUMBER = re.compile(r"==\d+==\s+(definitely lost|indirectly lost|possibly lost|still reachable|"
+                    r"suppressed): ([\d,]+) bytes in ([\d,]+) blocks")
+
+
+def valgrind(program: str) -> dict[str, tuple[int, int]]:
+    """The summary at heapledger_stop_here(), which asks for it."""
+    folder = Path(tempfile.mkdtemp(dir=harness.BUILD))
+    text, _ = harness.run_to_end(
+        ["valgrind", "--leak-check=full", "--show-leak-kinds=all", str(harness.PROGRAMS / program)],
+        harness.session_environment(folder), 120, folder)
+    shutil.rmtree(folder)
+    found: dict[str, tuple[int, int]] = {}
+    for kind, size, blocks in NUMBER.findall(text.partition("LEAK SUMMARY")[2]):
+        found.setdefault(kind.replace(" ", "_"),
+                         (int(size.replace(",", "")), int(blocks.replace(",", ""))))
+    if set(found) != set(scan_labels.SUMMARY):
+        raise AssertionError(f"no summary of {program}:\n{text[-3000:]}")
+    return found
+
+
+class AgainstValgrind(harness.DebuggerTest):
+    def play(self, program: str) -> None:
+        session = scan_labels.at_the_stop(program)
+        answer = session.leaks_json(f"{scan_labels.LEAKS_ALL} --leader valgrind")
+        outcome = session.execute()
+        theirs = valgrind(program)
+        listed = EXCEPTIONS.get(program, {})
+        blocks = {name: self.blocks_of(name, answer.value, outcome.truth) for name in listed}
+        for name, found in blocks.items():
+            self.assertNotEqual(found, [], f"the exception {name} names no block")
+        self.assertEqual(self.as_valgrind(answer.value, listed, blocks), theirs,
+                         f"{program}\nours {scan_labels.numbers(answer.value)}")
+        for name in listed:
+            fewer = {other: listed[other] for other in listed if other != name}
+            self.assertNotEqual(self.as_valgrind(answer.value, fewer, blocks), theirs,
+                                f"the exception {name} is not needed")
+
+    def blocks_of(self, name: str, report, truth: list[harness.Label]) -> list[int]:
+        """Sizes of the blocks an exception names."""
+        if not name.startswith("@"):
+            return [label.size for label in truth if label.name == name]
+        return [block["size"] for record in report["records"]
+                if any(frame["function"] == name[1:] for frame in record["stack"])
+                for block in record["addresses"]]
+
+    def as_valgrind(self, report, listed, blocks) -> dict[str, tuple[int, int]]:
+        result = dict(scan_labels.numbers(report))
+        for name, (ours, theirs, _) in listed.items():
+            for size in blocks[name]:
+                result[ours] = (result[ours][0] - size, result[ours][1] - 1)
+                result[theirs] = (result[theirs][0] + size, result[theirs][1] + 1)
+        return result
+
+
+def _case(program: str):
+    def test(self: AgainstValgrind) -> None:
+        self.play(program)
+    return test
+
+
+for _program in scan_labels.PROGRAMS + scan_labels.VARIANTS:
+    if _program.endswith(".static") or _program.endswith(".static-pie"):
+        continue  # Valgrind replaces malloc through the dynamic loader
+    setattr(AgainstValgrind, f"test_{_program.replace('.', '_').replace('-', '_')}", _case(_program))
+
+if __name__ == "__main__":
+    harness.main()

@@ -54,7 +54,7 @@ struct Patcher::Impl {
   Impl(Target& t, TargetControl& c) : target(t), control(c), islands(c) {}
 
   std::vector<Plan> make_plans(const std::vector<HookRequest>& requests, const Stop& stop);
-  Result<void> fill_in(Plan& plan, const Stop& stop);
+  Result<void> fill_in(Plan& plan, const std::vector<Plan>& others, const Stop& stop);
   bool is_known(Address function, const std::vector<Plan>& plans) const;
   Result<void> check_overlap(const InstalledHook& hook, const std::vector<Plan>& plans) const;
   Result<void> check_place(const InstalledHook& hook, const Stop& stop) const;
@@ -114,9 +114,7 @@ std::vector<Plan> Patcher::Impl::make_plans(const std::vector<HookRequest>& requ
     if (is_known(request.function, plans)) continue;  // aliases: the first request wins
     Plan plan{.hook = std::make_unique<InstalledHook>()};
     plan.hook->request = request;
-    auto filled = fill_in(plan, stop);
-    if (filled) filled = check_overlap(*plan.hook, plans);
-    if (!filled) plan.failure = filled.error().message;
+    if (auto filled = fill_in(plan, plans, stop); !filled) plan.failure = filled.error().message;
     plans.push_back(std::move(plan));
   }
   return plans;
@@ -145,9 +143,10 @@ Result<void> Patcher::Impl::check_overlap(const InstalledHook& hook,
   return {};
 }
 
-Result<void> Patcher::Impl::fill_in(Plan& plan, const Stop& stop) {
+Result<void> Patcher::Impl::fill_in(Plan& plan, const std::vector<Plan>& others, const Stop& stop) {
   InstalledHook& hook = *plan.hook;
   if (auto displaced = displace(hook); !displaced) return displaced;
+  if (auto checked = check_overlap(hook, others); !checked) return checked;
   const Address function = hook.request.function;
   const auto before = std::span(hook.request.original).first(patched_range(hook).end - function);
   if (auto same = compare(function, before); !same) {

@@ -18,7 +18,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 class CodePage {
  public:
-  static constexpr std::size_t kSize = 65536;
+  static constexpr std::size_t kSize = 262144;
 
   explicit CodePage(Address near = 0) {
     constexpr int kProtection = PROT_READ | PROT_WRITE | PROT_EXEC;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "heap/window.h"
@@ -16,8 +17,14 @@ constexpr std::size_t kMostBreaks = 256;  // of one region; the rest of a region
 
 class Walk {
  public:
-  Walk(const Memory& memory, const ChunkRegion& region, const std::unordered_set<Address>& listed)
-      : window_(memory), back_(memory), region_(region), end_(region.range.end), listed_(listed) {}
+  Walk(const Memory& memory, const ChunkRegion& region, std::span<const Address> listed)
+      : window_(memory),
+        back_(memory),
+        region_(region),
+        end_(region.range.end),
+        listed_(listed.subspan(static_cast<std::size_t>(
+            std::lower_bound(listed.begin(), listed.end(), region.range.begin) -
+            listed.begin()))) {}
 
   Chunks run();
 
@@ -32,13 +39,14 @@ class Walk {
   bool is_fence(Window& window, Address at) const;
   bool is_end(Window& window, Address at) const { return at == end_ || is_fence(window, at); }
   void mark_chains();
+  bool is_listed(Address user);
   bool chains_from(Address at) const { return chains_[(at - region_.range.begin) / 16]; }
 
   Window window_;
   Window back_;  // read from high to low addresses
   const ChunkRegion& region_;
   const Address end_;
-  const std::unordered_set<Address>& listed_;
+  std::span<const Address> listed_;  // those not passed yet
   Chunks out_;
   std::vector<bool> chains_;  // per 16 bytes: a chain of sound chunks leads from here to an end
   std::size_t breaks_ = 0;
@@ -126,6 +134,14 @@ std::optional<Address> Walk::after_fence(Address at) {
   return std::nullopt;
 }
 
+// Called with rising addresses.
+bool Walk::is_listed(Address user) {
+  while (!listed_.empty() && listed_.front() < user) {
+    listed_ = listed_.subspan(1);
+  }
+  return !listed_.empty() && listed_.front() == user;
+}
+
 std::optional<Address> Walk::step(Address at) {
   if (is_fence(window_, at)) {
     return after_fence(at);
@@ -159,7 +175,7 @@ std::optional<Address> Walk::step(Address at) {
                                                           window_.word(next).value_or(0), size));
     }
     out_.free.push_back({at + kChunkHeader, size - 8});
-  } else if (listed_.contains(at + kChunkHeader)) {
+  } else if (is_listed(at + kChunkHeader)) {
     out_.free.push_back({at + kChunkHeader, size - 8});
     ++out_.listed_free;
   } else if (!region_.is_main && (*word & kNonMainArena) == 0) {
@@ -183,7 +199,7 @@ Chunks Walk::run() {
 }  // namespace
 
 Chunks walk_chunks(const Memory& memory, const ChunkRegion& region,
-                   const std::unordered_set<Address>& listed) {
+                   std::span<const Address> listed) {
   return Walk(memory, region, listed).run();
 }
 

@@ -9,8 +9,8 @@
 // a chain of sound headers leads exactly to the region's end; what lies between is `unknown`.
 #pragma once
 
+#include <span>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "heap/glibc_layout.h"
@@ -33,8 +33,9 @@ struct Chunks {
   std::size_t listed_free = 0;       // how many of `free` came from `listed`
 };
 
-// `listed`: user addresses on free lists whose chunks are still marked as used (tcache, fastbins).
+// `listed`: user addresses on free lists whose chunks are still marked as used (tcache, fastbins);
+// sorted, without duplicates.
 Chunks walk_chunks(const Memory& memory, const ChunkRegion& region,
-                   const std::unordered_set<Address>& listed);
+                   std::span<const Address> listed);
 
 }  // namespace heapledger

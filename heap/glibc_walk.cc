@@ -9,6 +9,7 @@
 
 #include "heap/glibc_chunks.h"
 #include "heap/glibc_mapped.h"
+#include "heap/window.h"
 
 namespace heapledger {
 namespace {
@@ -27,6 +28,7 @@ class Walk {
 
  private:
   void collect_fastbins(const Arena& arena);
+  void sort_listed();
   void walk_main(const Arena& arena);
   void walk_other(const Arena& arena);
   void walk_region(const ChunkRegion& region, const std::string& name);
@@ -39,24 +41,41 @@ class Walk {
   const Mappings& mappings_;
   const std::vector<Module>& modules_;
   const Glibc& glibc_;
-  std::unordered_set<Address> listed_;  // free although marked used; user addresses
+  std::vector<Address> listed_;  // free although marked used; user addresses
   std::size_t listed_found_ = 0;
   HeapWalk out_;
 };
 
+// A list that runs in a circle is noticed when it comes back to a marker that moves on ever more
+// rarely (Brent's algorithm): no memory, three rounds at most.
 void Walk::collect_fastbins(const Arena& arena) {
+  Window links(memory_, 16 * 1024);
   for (std::size_t bin = 0; bin < arena.fastbins.size(); ++bin) {
     Address chunk = arena.fastbins[bin];
+    Address marker = 0;
     for (std::size_t steps = 0; chunk != 0; ++steps) {
       const Address link = chunk + kChunkHeader;
-      const auto stored = chunk % 16 == 0 ? memory_.read_value<Address>(link) : std::nullopt;
-      if (!stored || steps > kMostFastbinChunks || !listed_.insert(link).second) {
+      const auto stored = chunk % 16 == 0 ? links.word(link) : std::nullopt;
+      if (!stored || chunk == marker || steps > kMostFastbinChunks) {
         out_.messages.push_back(fmt::format("arena {:#x}: fastbin {} breaks at {:#x}",
                                             arena.address, bin, chunk));
         break;
       }
+      if ((steps & (steps + 1)) == 0) {
+        marker = chunk;
+      }
+      listed_.push_back(link);
       chunk = glibc_.layout.decode_link(link, *stored);
     }
+  }
+}
+
+void Walk::sort_listed() {
+  std::sort(listed_.begin(), listed_.end());
+  const auto end = std::unique(listed_.begin(), listed_.end());
+  if (end != listed_.end()) {
+    out_.messages.push_back(fmt::format("{} chunks are on free lists twice", listed_.end() - end));
+    listed_.erase(end, listed_.end());
   }
 }
 
@@ -164,12 +183,13 @@ HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
     tcaches = read_tcaches(memory_, glibc_, modules_, threads, out_.messages);
   }
   for (const Tcache& tcache : tcaches) {
-    listed_.insert(tcache.free.begin(), tcache.free.end());
+    listed_.insert(listed_.end(), tcache.free.begin(), tcache.free.end());
   }
   for (const Arena& arena : arenas) {
     collect_fastbins(arena);
     out_.metadata.push_back({arena.address, arena.address + glibc_.layout.arena.size});
   }
+  sort_listed();
   // From here on it is known which chunks are free though their neighbours call them used.
 
   for (const Arena& arena : arenas) {

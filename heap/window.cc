@@ -6,20 +6,19 @@
 namespace heapledger {
 namespace {
 
-constexpr std::uint64_t kWindow = 256 * 1024;  // bytes: stays in the second-level cache
 constexpr std::uint64_t kPage = 4096;
 
 }  // namespace
 
 std::optional<std::uint64_t> Window::load(Address address) {
-  if (address > ~Address{0} - kWindow) {
+  const std::uint64_t window = bytes_.size();
+  if (address > ~Address{0} - window) {
     return std::nullopt;
   }
-  bytes_.resize(kWindow);
   const Address forward = address & ~(kPage - 1);
-  const bool falls = size_ != 0 && address < begin_ && begin_ - address < kWindow;
-  const Address backward = forward + 2 * kPage - kWindow;
-  if (falls && forward + 2 * kPage > kWindow) {
+  const bool falls = size_ != 0 && address < begin_ && begin_ - address < window;
+  const Address backward = forward + 2 * kPage - window;
+  if (falls && forward + 2 * kPage > window) {
     begin_ = backward;
     size_ = memory_.read_up_to(begin_, bytes_);
     if (address + 8 <= begin_ + size_) {

@@ -13,7 +13,9 @@ namespace heapledger {
 
 class Window {
  public:
-  explicit Window(const Memory& memory) : memory_(memory) {}
+  // `size`: bytes of one read, at least 4 pages; large for streaming, small for following links.
+  explicit Window(const Memory& memory, std::uint64_t size = 256 * 1024)
+      : memory_(memory), bytes_(size) {}
 
   // The 8 bytes at `address`, or nothing when they cannot be read. Cheap when addresses rise or fall
   // steadily; any order is right.

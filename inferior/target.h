@@ -47,6 +47,7 @@ struct ThreadState {
 struct CodeAddress {
   Address pc = 0;
   std::uint16_t incarnation = 0;  // of the module at that address, see agent/protocol.h Module
+  bool interrupted = false;       // no return address: a signal arrived at pc; look up pc itself
 };
 
 struct SymbolFrame {

@@ -35,7 +35,7 @@ std::vector<CodeAddress> Ledger::stack(StackId id) const {
     const agent::Node& node = nodes_[id];
     if (node.pc == 0) break;  // handed out, not yet filled
     frames.push_back({node.pc & ((Address{1} << kIncarnationShift) - 1),
-                      std::uint16_t(node.pc >> kIncarnationShift)});
+                      std::uint16_t(node.pc >> kIncarnationShift), node.interrupted == 1});
     id = node.parent;
   }
   return frames;

@@ -61,7 +61,8 @@ class Ledger {
   // mapping records and may enclose heap blocks only when an allocator's own mapping was recorded.
   std::span<const Allocation> allocations() const { return allocations_; }
   const Allocation* find(Address address) const;         // whose [start, start+max(size,1)) contains it
-  // Return addresses, innermost first: CodeAddress::pc is the return address itself (not minus 1).
+  // Return addresses, innermost first: CodeAddress::pc is the return address itself (not minus 1), or
+  // where a signal arrived (CodeAddress::interrupted).
   // At most kMaxStack frames, also when a damaged depot has a cycle.
   std::vector<CodeAddress> stack(StackId id) const;
   std::uint32_t tid(const Allocation& allocation) const;  // 0: unknown

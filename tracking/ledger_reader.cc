@@ -30,7 +30,19 @@ constexpr std::size_t kWindow = 1 << 20;  // bytes a read; stays in the second-l
 constexpr Address kAddressEnd = Address{1} << agent::kAddressBits;
 constexpr std::uint64_t kMappedEnd = kAddressEnd - 4096;
 
-bool makes_blocks(Kind kind) { return kind > Kind::none && kind <= Kind::custom; }
+bool maps_segments(Kind kind) {
+  return kind == Kind::mmap || kind == Kind::mremap || kind == Kind::shmat;
+}
+bool makes_blocks(Kind kind) {
+  return kind > Kind::none && kind <= Kind::custom && !maps_segments(kind);
+}
+
+// Of the arena; one thread may be between reserving it and saying where it is.
+AddressRange arena_of(const agent::State& s) {
+  if (s.arena_begin != 0 || s.arena_word == 0) return {s.arena_begin, s.arena_end};
+  const Address begin = s.arena_word & ~Address{4095};
+  return {begin, begin + (Address{1} << (s.arena_word & 63))};
+}
 
 bool starts_before(const Allocation& a, const Allocation& b) {
   return a.block.start < b.block.start;
@@ -121,7 +133,7 @@ Result<void> LedgerReader::read_state() {
   if (s.granule_shift != 4 && s.granule_shift != 5) {
     return fail("cannot read the ledger: its granules of 2^{} bytes are damaged", s.granule_shift);
   }
-  const AddressRange arena{s.arena_begin, s.arena_end};
+  const AddressRange arena = arena_of(s);
   if (arena.begin != 0 && (arena.empty() || arena.end > kAddressEnd)) {
     return fail("cannot read the ledger: its arena {:#x}-{:#x} is damaged", arena.begin, arena.end);
   }
@@ -314,6 +326,7 @@ void LedgerReader::read_leaf(Address base, std::span<const std::byte> bytes) {
     Slot slot;
     std::memcpy(&slot, bytes.data() + i * sizeof slot, sizeof slot);
     if ((slot.w0 & 1) == 0) continue;
+    if (maps_segments(agent::unpack(slot).kind)) continue;  // the agent's way to the mapping's record
     const bool upper = (slot.w0 & 2) != 0;
     const Address address = base + (Address(i) << shift) + (upper ? 16 : 0);
     Allocation allocation;
@@ -423,7 +436,7 @@ void LedgerReader::read_mapping(std::span<const std::byte> bytes) {
     const Address begin = agent::decode(record.begin);
     const auto kind = Kind(record.kind & 0xff);
     const bool release = kind == Kind::munmap || kind == Kind::shmdt;
-    const bool maps = kind == Kind::mmap || kind == Kind::mremap || kind == Kind::shmat;
+    const bool maps = maps_segments(kind);
     const bool detach = kind == Kind::shmdt && record.length == 0;
     if (record.kind > 0xff || !(release || maps) || begin > kMappedEnd ||
         record.length > kAddressEnd - begin || (record.length == 0 && !detach)) {

@@ -69,6 +69,42 @@ TEST(Ledger, AnEmptyOneHasNoBlocks) {
   EXPECT_TRUE(untouched.read().allocations().empty());
 }
 
+TEST(Ledger, SlotsOfMappingsAreNoBlocks) {
+  PlayedAgent agent;
+  agent.mapping(1, Kind::mmap, 0x7f0000000000, 0x2000);
+  agent::Slot* slot = agent.slot(0x7f0000000000);
+  *slot = agent::pack({true, false, Kind::mmap, false, 0, 0, 0, 0, 0});
+  slot->w1 = 1;  // the record's index + 1
+  *agent.slot(0x7f0000010000) = agent::pack({true, false, Kind::shmat, false, 0, 0, 7, 0, 0});
+  const Ledger ledger = agent.read();
+  EXPECT_EQ(text(ledger), "[0x7f0000000000+0x2000 mmap]\n");
+  EXPECT_EQ(ledger.damaged(), 0u);
+}
+
+TEST(Ledger, FindsTheArenaBeforeItWasAnnounced) {
+  PlayedAgent agent(5, std::uint64_t{1} << 28);
+  agent.insert(kHeap, 8);
+  agent.state->arena_word = agent.state->arena_begin | 28;
+  const AddressRange arena{agent.state->arena_begin, agent.state->arena_end};
+  agent.state->arena_begin = agent.state->arena_end = 0;
+  const Ledger ledger = agent.read();
+  EXPECT_EQ(text(ledger), "0x555555560000+0x8 malloc\n");
+  EXPECT_TRUE(ledger.own_memory()[0] == arena || ledger.own_memory()[1] == arena);
+}
+
+TEST(Ledger, TellsFramesThatASignalInterrupted) {
+  PlayedAgent agent;
+  const StackId main = agent.node(0x401000, 0);
+  const StackId interrupted = agent.node(0x402000, main);
+  const StackId handler = agent.node(0x403000, interrupted);
+  reinterpret_cast<agent::Node*>(agent.state->nodes[0])[interrupted].interrupted = 1;
+  const auto frames = agent.read().stack(handler);
+  ASSERT_EQ(frames.size(), 3u);
+  EXPECT_FALSE(frames[0].interrupted);
+  EXPECT_TRUE(frames[1].interrupted);
+  EXPECT_FALSE(frames[2].interrupted);
+}
+
 TEST(Ledger, MergesTheOddTable) {
   PlayedAgent agent;
   agent.insert(kHeap, 8);

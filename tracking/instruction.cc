@@ -15,7 +15,8 @@ struct Decoded {
   }
   Address absolute(const ZydisDecodedOperand& operand, Address at) const {
     ZyanU64 address = 0;
-    return ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&instruction, &operand, at, &address)) ? address : 0;
+    return ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&instruction, &operand, at, &address)) ? address
+                                                                                        : 0;
   }
 };
 
@@ -98,7 +99,8 @@ Instruction::Flow flow_of(const Decoded& decoded, const Instruction& result) {
 }
 
 bool is_padding(const ZydisDecodedInstruction& instruction) {
-  return instruction.mnemonic == ZYDIS_MNEMONIC_NOP || instruction.mnemonic == ZYDIS_MNEMONIC_INT3 ||
+  return instruction.mnemonic == ZYDIS_MNEMONIC_NOP ||
+         instruction.mnemonic == ZYDIS_MNEMONIC_INT3 ||
          // xchg %ax,%ax: 66 90
          (instruction.mnemonic == ZYDIS_MNEMONIC_XCHG && instruction.opcode == 0x90 &&
           !(instruction.attributes & ZYDIS_ATTRIB_HAS_REX));

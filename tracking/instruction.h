@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One x86-64 instruction, reduced to what moving it elsewhere needs: how it passes control on, which
-// of its bytes are relative to where it stands, and whether it is known to mean the same elsewhere.
+// One x86-64 instruction, reduced to what moving it elsewhere needs: how it passes control on,
+// which of its bytes are relative to where it stands, and whether it is known to mean the same
+// elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ struct Instruction {
     jump,              // jmp rel8 or rel32
     jump_by_table,     // jmp *disp32(%rip)
     return_,
-    other,             // calls, loops, system calls, traps, indirect jumps
+    other,  // calls, loops, system calls, traps, indirect jumps
   };
 
   std::uint32_t offset = 0;  // from the first byte of the function
@@ -29,7 +30,7 @@ struct Instruction {
   bool whitelisted = false;    // means the same elsewhere once its relative bytes are corrected
   bool padding = false;        // nop (any length) or int3: what fills the space between functions
   std::uint8_t condition = 0;  // conditional_jump: the low nibble of its opcode
-  std::optional<Address> branch_target;  // of any direct branch: jmp, jcc, call, loop, jrcxz, xbegin
+  std::optional<Address> branch_target;  // of any direct branch: jmp, jcc, call, loop, xbegin ...
   std::optional<Address> data_target;    // of a rip-relative operand
   bool reads_or_writes_data = false;     // false: the operand is only an address (lea)
   std::uint32_t displacement_at = 0;     // data_target: where its disp32 is, from the first byte

@@ -50,13 +50,14 @@ std::array<std::uint8_t, IslandItem::kSize> encode_item(const IslandItemContents
   assert(contents.trampoline.size() <= IslandItem::kMaxTrampoline);
   constexpr IslandItem kAtZero;
   const LeaCode lea = lea_of(contents.shape);
-  const auto site_distance = std::uint8_t(kAtZero.site() - 7);
-  const auto hook_distance = std::uint8_t(kAtZero.hook() - 13);
-  const std::uint8_t stub[] = {lea.rex, 0x8d, lea.modrm, site_distance, 0, 0, 0,   // lea
-                               0xff,    0x25, hook_distance, 0, 0, 0};             // jmp *
+  constexpr auto site_distance = std::uint8_t(kAtZero.site() - 7);   // from behind the lea
+  constexpr auto hook_distance = std::uint8_t(kAtZero.hook() - 13);  // from behind the jmp
+  const std::uint8_t load_site[] = {lea.rex, 0x8d, lea.modrm, site_distance, 0, 0, 0};
+  const std::uint8_t jump_to_hook[] = {0xff, 0x25, hook_distance, 0, 0, 0};
   std::array<std::uint8_t, IslandItem::kSize> item;
   item.fill(0xcc);
-  std::memcpy(&item[kAtZero.stub()], stub, sizeof stub);
+  std::memcpy(&item[kAtZero.stub()], load_site, sizeof load_site);
+  std::memcpy(&item[kAtZero.stub() + sizeof load_site], jump_to_hook, sizeof jump_to_hook);
   std::memcpy(&item[kAtZero.hook()], &contents.hook, sizeof contents.hook);
   std::memcpy(&item[kAtZero.site()], &contents.site, sizeof contents.site);
   std::copy(contents.trampoline.begin(), contents.trampoline.end(),

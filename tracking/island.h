@@ -32,10 +32,10 @@ struct IslandItem {
 
   Address address = 0;
 
-  Address stub() const { return address; }
-  Address hook() const { return address + 16; }
-  Address site() const { return address + 32; }
-  Address trampoline() const { return address + 64; }
+  constexpr Address stub() const { return address; }
+  constexpr Address hook() const { return address + 16; }
+  constexpr Address site() const { return address + 32; }
+  constexpr Address trampoline() const { return address + 64; }
 };
 
 struct IslandItemContents {

@@ -57,8 +57,7 @@ Result<void> displace(InstalledHook& hook) {
 }
 
 Result<std::vector<std::uint8_t>> relocate_into(IslandItem item, InstalledHook& hook) {
-  auto relocation =
-      relocate_entry(hook.request.original, hook.request.function, item.trampoline());
+  auto relocation = relocate_entry(hook.request.original, hook.request.function, item.trampoline());
   if (!relocation) return tl::unexpected(relocation.error());
   if (relocation->code.size() > IslandItem::kMaxTrampoline) {
     return fail("its first instructions need {} bytes elsewhere", relocation->code.size());

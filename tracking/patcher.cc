@@ -121,9 +121,9 @@ std::vector<Plan> Patcher::Impl::make_plans(const std::vector<HookRequest>& requ
 }
 
 bool Patcher::Impl::is_known(Address function, const std::vector<Plan>& plans) const {
-  return find(function) != nullptr || std::any_of(plans.begin(), plans.end(), [&](const Plan& plan) {
-           return plan.hook->request.function == function;
-         });
+  return find(function) != nullptr ||
+         std::any_of(plans.begin(), plans.end(),
+                     [&](const Plan& plan) { return plan.hook->request.function == function; });
 }
 
 // A function that begins among the displaced bytes of another.
@@ -228,7 +228,8 @@ void Patcher::Impl::write_items(std::vector<Plan>& plans) {
   for (std::size_t first = 0, next; first < order.size(); first = next) {
     std::vector<std::uint8_t> bytes;
     const Address begin = order[first]->hook->stub;
-    for (next = first; next < order.size() && order[next]->hook->stub == begin + bytes.size(); ++next) {
+    for (next = first; next < order.size() && order[next]->hook->stub == begin + bytes.size();
+         ++next) {
       bytes.insert(bytes.end(), order[next]->item.begin(), order[next]->item.end());
     }
     auto written = control.write_code(begin, std::as_bytes(std::span(bytes)));
@@ -238,7 +239,8 @@ void Patcher::Impl::write_items(std::vector<Plan>& plans) {
   }
 }
 
-// Threads go first: in the trampoline they run the same instructions, whether the jump comes or not.
+// Threads go first: in the trampoline they run the same instructions, whether the jump comes or
+// not.
 Result<void> Patcher::Impl::write_hook(const InstalledHook& hook, const Stop& stop) {
   if (auto moved = move_pcs(hook, stop); !moved) return moved;
   const auto jump = jump_bytes(hook);

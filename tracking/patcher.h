@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Entry hooks: 5-byte jumps at function entries, written while every thread is stopped, and taken out
-// again byte for byte.
+// Entry hooks: 5-byte jumps at function entries, written while every thread is stopped, and taken
+// out again byte for byte.
 //
 // An island is an R-X mapping within +-2 GiB of the functions it serves. For each function it holds
 //
-//   entry stub   lea site(%rip),%reg ; jmp *hook(%rip)      reached by the jump at the function's entry
+//   entry stub   lea site(%rip),%reg ; jmp *hook(%rip)      the jump at the entry leads here
 //   Site         agent/protocol.h; read by the hook
 //   trampoline   the displaced instructions, then a jump back
 //
@@ -25,20 +25,20 @@
 namespace heapledger {
 
 struct HookRequest {
-  std::string symbol;        // what the user knows it by: "malloc"
-  std::string module;        // file name
+  std::string symbol;         // what the user knows it by: "malloc"
+  std::string module;         // file name
   AddressRange module_range;  // the island must be near all of it
   Address function = 0;
   std::vector<std::uint8_t> original;  // the function's bytes as the file has them, without traps
   agent::Kind kind = agent::Kind::none;
   agent::Shape shape = agent::Shape::malloc_like;
-  Address hook = 0;          // entry in the agent's image
+  Address hook = 0;  // entry in the agent's image
 };
 
 struct InstalledHook {
   HookRequest request;
-  std::uint32_t index = 0;   // Site::index
-  Address patched = 0;       // function + skipped
+  std::uint32_t index = 0;              // Site::index
+  Address patched = 0;                  // function + skipped
   std::vector<std::uint8_t> displaced;  // the bytes the jump (and nops) replaced
   Address stub = 0;
   Address site = 0;

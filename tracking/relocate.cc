@@ -24,9 +24,9 @@ constexpr Address kCodeAlignment = 16;
 
 struct Entry {
   std::uint32_t skipped = 0;
-  std::uint32_t end = 0;                // offset behind the displaced bytes
+  std::uint32_t end = 0;                  // offset behind the displaced bytes
   std::vector<Instruction> instructions;  // without padding that is only overwritten
-  bool falls_through = true;            // false: the last one is a jump or a return
+  bool falls_through = true;              // false: the last one is a jump or a return
 
   std::uint32_t displaced() const { return end - skipped; }
   AddressRange range(Address function) const { return {function + skipped, function + end}; }
@@ -43,7 +43,8 @@ bool is_movable(const Instruction& instruction) {
 
 bool is_endbr64(Bytes bytes) {
   constexpr std::uint8_t kEndbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
-  return bytes.size() >= sizeof kEndbr64 && std::equal(std::begin(kEndbr64), std::end(kEndbr64), bytes.begin());
+  return bytes.size() >= sizeof kEndbr64 &&
+         std::equal(std::begin(kEndbr64), std::end(kEndbr64), bytes.begin());
 }
 
 // End of the padding that starts at `offset`, provided that nothing else starts before the next
@@ -104,8 +105,8 @@ Result<Entry> take_entry(Bytes bytes, Address function, std::uint32_t skipped) {
   return entry;
 }
 
-// Decodes on from the displaced bytes to the end. Bytes that are no instruction (tables, the tail of
-// what was cut) are stepped over one by one: reading too much can only refuse too much.
+// Decodes on from the displaced bytes to the end. Bytes that are no instruction (tables, the tail
+// of what was cut) are stepped over one by one: reading too much can only refuse too much.
 Result<void> check_branches_into(const Entry& entry, Bytes bytes, Address function) {
   const AddressRange displaced = entry.range(function);
   for (std::uint32_t offset = entry.end; offset < bytes.size();) {
@@ -171,7 +172,8 @@ class Mover {
     }
   }
 
-  Result<void> emit_jump(std::initializer_list<std::uint8_t> opcode, const Instruction& instruction) {
+  Result<void> emit_jump(std::initializer_list<std::uint8_t> opcode,
+                         const Instruction& instruction) {
     const auto target = moved_target(*instruction.branch_target);
     if (!target) {
       return fail("{} at +{} goes into the middle of an instruction", instruction.mnemonic,

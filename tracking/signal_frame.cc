@@ -16,7 +16,8 @@ constexpr std::size_t kChunkWords = 32768;
 constexpr int kMostStacks = 8;
 
 // struct rt_sigframe { pretcode; struct ucontext { flags, link, stack[3], sigcontext }; siginfo }
-// in words; sigcontext is r8..r15 di si bp bx dx ax cx sp ip flags, then cs gs fs ss as 16 bits each.
+// in words; sigcontext is r8..r15 di si bp bx dx ax cx sp ip flags, then cs gs fs ss as 16 bits
+// each.
 constexpr std::size_t kReturnAddress = 0;
 constexpr std::size_t kContextFlags = 1;
 constexpr std::size_t kContextLink = 2;
@@ -26,8 +27,9 @@ constexpr std::size_t kIp = kRegisters + 16;
 constexpr std::size_t kSegments = kRegisters + 18;
 constexpr std::size_t kFrameWords = kSegments + 1;
 
-constexpr std::uint64_t kUserCode64 = 0x33;     // cs of 64-bit user code
-constexpr std::uint64_t kContextFlagBits = 0x7;  // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
+constexpr std::uint64_t kUserCode64 = 0x33;  // cs of 64-bit user code
+constexpr std::uint64_t kContextFlagBits =
+    0x7;  // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
 
 bool calls_sigreturn(const Memory& memory, Address restorer) {
   constexpr std::array<std::uint8_t, 9> kMov64 = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};

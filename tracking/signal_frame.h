@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Frames the kernel pushed for signal handlers that have not returned. The interrupted pc waits in
-// each of them; when the code there is replaced meanwhile, sigreturn would go into the middle of it.
+// each of them; when the code there is replaced meanwhile, sigreturn would go into the middle of
+// it.
 //
 // A frame is known by its shape (struct rt_sigframe, arch/x86/include/asm/sigframe.h; the registers
 // follow struct sigcontext) and by its return address, which leads to a call of rt_sigreturn.
@@ -18,7 +19,7 @@ namespace heapledger {
 struct SignalFrame {
   Address pc_slot = 0;  // where the interrupted pc is kept
   Address pc = 0;
-  Address sp = 0;       // of the interrupted code
+  Address sp = 0;  // of the interrupted code
 };
 
 // Of a stopped thread whose stack pointer is `sp`, innermost first: on its present stack and, from

@@ -18,14 +18,15 @@ using Bytes = std::vector<std::uint8_t>;
 
 class CodePage {
  public:
-  static constexpr std::size_t kSize = 262144;
+  static constexpr std::size_t kSize = 1 << 20;
 
   explicit CodePage(Address near = 0) {
     constexpr int kProtection = PROT_READ | PROT_WRITE | PROT_EXEC;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
     constexpr Address kStep = 1 << 20;
     void* page = MAP_FAILED;
-    for (Address down = kStep; near != 0 && page == MAP_FAILED && down < Address{1} << 30; down += kStep) {
+    for (Address down = kStep; near != 0 && page == MAP_FAILED && down < Address{1} << 30;
+         down += kStep) {
       const auto hint = reinterpret_cast<void*>((near - down) & ~Address{4095});
       page = mmap(hint, kSize, kProtection, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
     }

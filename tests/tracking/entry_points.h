@@ -17,7 +17,7 @@ struct EntryPoint {
   std::string symbol;
   agent::Kind kind;
   agent::Shape shape;
-  std::uint64_t value;               // link-time address
+  std::uint64_t value;              // link-time address
   std::vector<std::uint8_t> bytes;  // to the next symbol, at most 4 KiB
 };
 
@@ -48,7 +48,8 @@ inline std::vector<EntryPoint> entry_points(const ElfFile& file) {
     for (const ElfSymbol& symbol : file.functions(row.symbol)) {
       const auto bytes = file.at(symbol.value, next_symbol(file, symbol.value) - symbol.value);
       const auto* first = reinterpret_cast<const std::uint8_t*>(bytes.data());
-      result.push_back({row.symbol, row.kind, row.shape, symbol.value, {first, first + bytes.size()}});
+      result.push_back(
+          {row.symbol, row.kind, row.shape, symbol.value, {first, first + bytes.size()}});
     }
   }
   return result;

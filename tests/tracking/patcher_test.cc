@@ -145,13 +145,13 @@ void wait_for_ever() {
 Bytes pass_through(agent::Shape shape) {
   using agent::Shape;
   static const std::map<Shape, Bytes> kJumps = {
-      {Shape::malloc_like, {0xff, 0x26}},     {Shape::shmdt, {0xff, 0x26}},
-      {Shape::calloc_like, {0xff, 0x22}},     {Shape::realloc_like, {0xff, 0x22}},
-      {Shape::aligned_like, {0xff, 0x22}},    {Shape::munmap, {0xff, 0x22}},
-      {Shape::reallocarray, {0xff, 0x21}},    {Shape::posix_memalign, {0xff, 0x21}},
-      {Shape::free_like, {0xff, 0x21}},       {Shape::shmat, {0xff, 0x21}},
-      {Shape::mremap, {0x41, 0xff, 0x21}},    {Shape::mmap, {0x41, 0xff, 0x23}},
-      {Shape::new_like, {0x41, 0xff, 0x23}},  {Shape::delete_like, {0x41, 0xff, 0x23}}};
+      {Shape::malloc_like, {0xff, 0x26}},    {Shape::shmdt, {0xff, 0x26}},
+      {Shape::calloc_like, {0xff, 0x22}},    {Shape::realloc_like, {0xff, 0x22}},
+      {Shape::aligned_like, {0xff, 0x22}},   {Shape::munmap, {0xff, 0x22}},
+      {Shape::reallocarray, {0xff, 0x21}},   {Shape::posix_memalign, {0xff, 0x21}},
+      {Shape::free_like, {0xff, 0x21}},      {Shape::shmat, {0xff, 0x21}},
+      {Shape::mremap, {0x41, 0xff, 0x21}},   {Shape::mmap, {0x41, 0xff, 0x23}},
+      {Shape::new_like, {0x41, 0xff, 0x23}}, {Shape::delete_like, {0x41, 0xff, 0x23}}};
   Bytes code = {0x48, 0xb8};  // movabs $counter,%rax ; lock incq (%rax) ; jmp *(%reg)
   const auto counter = reinterpret_cast<Address>(&shared->hook_calls);
   for (int i = 0; i < 8; ++i) code.push_back(std::uint8_t(counter >> 8 * i));
@@ -164,7 +164,8 @@ Bytes pass_through(agent::Shape shape) {
 class PatcherTest : public ::testing::Test {
  protected:
   PatcherTest() {
-    void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     shared = new (memory) Shared{};
     static_cast<void>(libc());
   }
@@ -230,7 +231,8 @@ class PatcherTest : public ::testing::Test {
 
   Bytes read(Address address, std::size_t size) {
     Bytes result(size);
-    result.resize(process_->memory().read_up_to(address, std::as_writable_bytes(std::span(result))));
+    result.resize(
+        process_->memory().read_up_to(address, std::as_writable_bytes(std::span(result))));
     return result;
   }
   template <typename T>
@@ -244,7 +246,8 @@ class PatcherTest : public ::testing::Test {
     return read(libc().base + text->address, text->size) == Bytes(first, first + expected.size());
   }
   std::string refusal(const Patcher::Outcome& outcome) {
-    return outcome.refused.size() == 1 && outcome.installed.empty() ? outcome.refused[0].reason : "";
+    return outcome.refused.size() == 1 && outcome.installed.empty() ? outcome.refused[0].reason
+                                                                    : "";
   }
 
   CodePage near_libc_{libc().base};
@@ -287,7 +290,8 @@ TEST_F(PatcherTest, HooksEveryEntryOfLibc) {
   ASSERT_TRUE(all_work_on(kWorkers));
   process_->stop();
   const auto outcome = patcher_->install(wanted);
-  for (const auto& refused : outcome.refused) ADD_FAILURE() << refused.request.symbol << ": " << refused.reason;
+  for (const auto& refused : outcome.refused)
+    ADD_FAILURE() << refused.request.symbol << ": " << refused.reason;
   process_->run();
   ASSERT_TRUE(all_work_on(kWorkers, 1000));
   process_->stop();
@@ -369,8 +373,8 @@ TEST_F(PatcherTest, RefusesWhileAThreadStandsInsideAnInstruction) {
 
 TEST_F(PatcherTest, LaysOutHookStubSiteAndJump) {
   // push %rbx ; mov %rdi,%rbx ; sub $16,%rsp ; ...
-  const HookRequest wanted =
-      synthetic({0x53, 0x48, 0x89, 0xfb, 0x48, 0x83, 0xec, 0x10, 0x48, 0x83, 0xc4, 0x10, 0x5b, 0xc3});
+  const HookRequest wanted = synthetic(
+      {0x53, 0x48, 0x89, 0xfb, 0x48, 0x83, 0xec, 0x10, 0x48, 0x83, 0xc4, 0x10, 0x5b, 0xc3});
   start(wait_for_ever);
   process_->stop();
   const auto outcome = patcher_->install({wanted});
@@ -395,6 +399,24 @@ TEST_F(PatcherTest, LaysOutHookStubSiteAndJump) {
   EXPECT_EQ(site.index, hook.index);
   EXPECT_EQ(value<Address>(hook.stub + 16), wanted.hook);
   EXPECT_TRUE(patcher_->check(hook));
+}
+
+TEST_F(PatcherTest, PatchesAnEntryThatCrossesAPage) {
+  const Bytes code = {0x8d, 0x47, 0x01, 0x01, 0xf8, 0xc3};
+  for (const std::size_t on_first_page : {1, 2, 3, 4, 5}) {
+    HookRequest wanted = synthetic(code);
+    const Address page = (near_libc_.take(8192) + 4095) & ~Address{4095};
+    wanted.function = page + 4096 - on_first_page;
+    CodePage::write(wanted.function, code);
+    start(wait_for_ever);
+    process_->stop();
+    const auto outcome = patcher_->install({wanted});
+    ASSERT_EQ(outcome.installed.size(), 1u);
+    EXPECT_EQ(wanted.function + 5 + value<std::int32_t>(wanted.function + 1),
+              outcome.installed[0]->stub);
+    EXPECT_TRUE(patcher_->remove_all());
+    EXPECT_EQ(read(wanted.function, 6), code);
+  }
 }
 
 TEST_F(PatcherTest, PatchesAliasesOnce) {
@@ -456,7 +478,8 @@ TEST_F(PatcherTest, RefusesAFunctionThatBeginsInsideAnother) {
 TEST_F(PatcherTest, RefusesSharedText) {
   const Bytes code = {0x8d, 0x47, 0x01, 0x01, 0xf8, 0xc3};
   HookRequest wanted = synthetic(code);
-  void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* page =
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   wanted.function = reinterpret_cast<Address>(page);
   CodePage::write(wanted.function, code);
   start(wait_for_ever);
@@ -484,7 +507,8 @@ TEST_F(PatcherTest, KeepsABreakpointAtTheFirstByte) {
   const auto outcome = patcher_->install({wanted});
   ASSERT_EQ(outcome.installed.size(), 1u);
   EXPECT_EQ(read(wanted.function, 1), Bytes{0xcc});
-  EXPECT_EQ(wanted.function + 5 + value<std::int32_t>(wanted.function + 1), outcome.installed[0]->stub);
+  EXPECT_EQ(wanted.function + 5 + value<std::int32_t>(wanted.function + 1),
+            outcome.installed[0]->stub);
   EXPECT_TRUE(patcher_->check(*outcome.installed[0]));
   EXPECT_TRUE(patcher_->with_breakpoints_inside().empty());
   EXPECT_TRUE(patcher_->remove_all());
@@ -535,8 +559,9 @@ TEST_F(PatcherTest, RefusesWhatSomethingElsePatched) {
   const Bytes patch = {0xe9, 0x11, 0x22, 0x33, 0x44};
   process_->poke(wanted.function, std::as_bytes(std::span(patch)));
   EXPECT_EQ(refusal(patcher_->install({wanted})),
-            fmt::format("already patched by something else: {:#x} holds e9 11 22 33 44, not 8d 47 01 01 f8",
-                        wanted.function));
+            fmt::format(
+                "already patched by something else: {:#x} holds e9 11 22 33 44, not 8d 47 01 01 f8",
+                wanted.function));
   EXPECT_EQ(process_->writes, 0);
 }
 
@@ -561,7 +586,8 @@ TEST_F(PatcherTest, LeavesAPatchOverItsOwnAlone) {
   EXPECT_EQ(removed.error().message.substr(0, 22), "cannot restore malloc:");
   EXPECT_EQ(read(wanted[0].function, 5), patch);
   ASSERT_EQ(patcher_->installed().size(), 1u);  // malloc; free is restored
-  EXPECT_EQ(read(wanted[1].function, 5), Bytes(wanted[1].original.begin(), wanted[1].original.begin() + 5));
+  EXPECT_EQ(read(wanted[1].function, 5),
+            Bytes(wanted[1].original.begin(), wanted[1].original.begin() + 5));
 }
 
 // ---- failures ----------------------------------------------------------------------------------

@@ -111,17 +111,17 @@ TEST(Relocate, TakesExactlyFiveBytesBeforeASystemCall) {
 
 TEST(Relocate, MovesComputationsOfManyKinds) {
   const std::vector<Bytes> starts = {
-      {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8},                    // movabs
-      {0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0},           // mov %fs:0x28,%rax
-      {0x48, 0x81, 0xec, 0x88, 0, 0, 0},                       // sub $0x88,%rsp
-      {0x48, 0xf7, 0xe6, 0x0f, 0x90, 0xc0},                    // mul %rsi ; seto %al
-      {0x48, 0x85, 0xff, 0x48, 0x0f, 0x45, 0xc7},              // test ; cmovne
-      {0x66, 0x90, 0x48, 0x39, 0xf7},                          // xchg %ax,%ax ; cmp
-      {0x0f, 0x28, 0xc1, 0x66, 0x0f, 0x6f, 0xc8},              // movaps ; movdqa
-      {0x48, 0xc1, 0xe8, 0x1a, 0x48, 0x21, 0xc8},              // shr ; and
-      {0x0f, 0x1f, 0x44, 0, 0},                                // nopl
-      {0xc5, 0xf8, 0x77, 0xc5, 0xf9, 0xef, 0xc0},              // vzeroupper ; vpxor
-      {0x55, 0x48, 0x89, 0xe5, 0xc9},                          // push ; mov ; leave
+      {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8},           // movabs
+      {0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0},  // mov %fs:0x28,%rax
+      {0x48, 0x81, 0xec, 0x88, 0, 0, 0},              // sub $0x88,%rsp
+      {0x48, 0xf7, 0xe6, 0x0f, 0x90, 0xc0},           // mul %rsi ; seto %al
+      {0x48, 0x85, 0xff, 0x48, 0x0f, 0x45, 0xc7},     // test ; cmovne
+      {0x66, 0x90, 0x48, 0x39, 0xf7},                 // xchg %ax,%ax ; cmp
+      {0x0f, 0x28, 0xc1, 0x66, 0x0f, 0x6f, 0xc8},     // movaps ; movdqa
+      {0x48, 0xc1, 0xe8, 0x1a, 0x48, 0x21, 0xc8},     // shr ; and
+      {0x0f, 0x1f, 0x44, 0, 0},                       // nopl
+      {0xc5, 0xf8, 0x77, 0xc5, 0xf9, 0xef, 0xc0},     // vzeroupper ; vpxor
+      {0x55, 0x48, 0x89, 0xe5, 0xc9},                 // push ; mov ; leave
   };
   for (const Bytes& start : starts) EXPECT_EQ(reason(start + kMoreCode), "moved");
 }
@@ -203,7 +203,8 @@ TEST(Relocate, WidensAShortConditionalJump) {
 TEST(Relocate, WidensEveryConditionByItsName) {
   for (std::uint8_t condition = 0; condition < 16; ++condition) {
     // xor %eax,%eax ; cmp $5,%edi ; jCC 1f ; inc %eax ; 1: ret
-    const Moved f({0x31, 0xc0, 0x83, 0xff, 0x05, std::uint8_t(0x70 | condition), 0x02, 0xff, 0xc0, 0xc3});
+    const Moved f(
+        {0x31, 0xc0, 0x83, 0xff, 0x05, std::uint8_t(0x70 | condition), 0x02, 0xff, 0xc0, 0xc3});
     // cmp is the last displaced instruction; so once more with the jump among them:
     const Moved g({0x83, 0xff, 0x05, std::uint8_t(0x70 | condition), 0x06, 0xb8, 1, 0, 0, 0, 0xc3,
                    0xb8, 0, 0, 0, 0, 0xc3});
@@ -218,8 +219,8 @@ TEST(Relocate, WidensEveryConditionByItsName) {
 
 TEST(Relocate, KeepsALongConditionalJump) {
   // test %rdi,%rdi ; je 1f (rel32) ; mov $3,%eax ; ret ; 1: mov $9,%eax ; ret
-  const Moved f({0x48, 0x85, 0xff, 0x0f, 0x84, 0x06, 0, 0, 0, 0xb8, 3, 0, 0, 0, 0xc3, 0xb8, 9, 0, 0,
-                 0, 0xc3});
+  const Moved f({0x48, 0x85, 0xff, 0x0f, 0x84, 0x06, 0, 0, 0, 0xb8, 3,
+                 0,    0,    0,    0xc3, 0xb8, 9,    0, 0, 0, 0xc3});
   EXPECT_EQ(f.relocation().displaced, 9u);
   EXPECT_EQ(f.patched(0), 9u);
   EXPECT_EQ(f.patched(1), 3u);
@@ -318,7 +319,8 @@ TEST(Relocate, KeepsAnEndbr64InPlace) {
 }
 
 TEST(Relocate, GivesUpAnEndbr64WhenNothingElseHelps) {
-  // libstdc++'s nothrow new: endbr64 ; sub $8,%rsp ; call 1f ; add $8,%rsp ; ret ; 1: lea 1(%rdi) ; ret
+  // libstdc++'s nothrow new: endbr64 ; sub $8,%rsp ; call 1f ; add $8,%rsp ; ret ; 1: lea 1(%rdi) ;
+  // ret
   const Moved f(kEndbr64 + Bytes{0x48, 0x83, 0xec, 0x08, 0xe8, 5, 0, 0, 0, 0x48, 0x83, 0xc4, 0x08,
                                  0xc3, 0x8d, 0x47, 0x01, 0xc3});
   EXPECT_EQ(f.relocation().skipped, 0u);
@@ -345,7 +347,8 @@ TEST(Relocate, AllowsABranchBackToTheByteBehindAnEndbr64) {
 TEST(Relocate, CorrectsRipRelativeOperands) {
   // cmpb $7,data(%rip) ; sete %al ; movzbl %al,%eax ; ret ; data: .byte 7
   // The displacement is not at the end of the instruction.
-  const Moved compare({0x80, 0x3d, 0x07, 0, 0, 0, 0x07, 0x0f, 0x94, 0xc0, 0x0f, 0xb6, 0xc0, 0xc3, 0x07});
+  const Moved compare(
+      {0x80, 0x3d, 0x07, 0, 0, 0, 0x07, 0x0f, 0x94, 0xc0, 0x0f, 0xb6, 0xc0, 0xc3, 0x07});
   EXPECT_EQ(compare.relocation().displaced, 7u);
   EXPECT_EQ(compare.original(0), 1u);
   EXPECT_EQ(compare.patched(0), 1u);
@@ -418,11 +421,14 @@ std::vector<Library> libraries() {
   return result;
 }
 
-INSTANTIATE_TEST_SUITE_P(Libraries, RealEntries, ::testing::ValuesIn(libraries()), [](const auto& info) {
-  std::string name = info.param.path.substr(info.param.path.rfind('/') + 1);
-  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  return name + std::to_string(info.index);
-});
+INSTANTIATE_TEST_SUITE_P(Libraries, RealEntries, ::testing::ValuesIn(libraries()),
+                         [](const auto& info) {
+                           std::string name =
+                               info.param.path.substr(info.param.path.rfind('/') + 1);
+                           for (char& c : name)
+                             c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                           return name + std::to_string(info.index);
+                         });
 
 // Trampolines of the entries of a library that is loaded here.
 class Trampolines {
@@ -458,7 +464,8 @@ class Trampolines {
 TEST(RelocatedLibc, Allocates) {
   const Trampolines moved("libc.so.6");
   ASSERT_EQ(moved.size(), 17u);
-  const auto usable = reinterpret_cast<Address>(dlsym(dlopen("libc.so.6", RTLD_NOW), "malloc_usable_size"));
+  const auto usable =
+      reinterpret_cast<Address>(dlsym(dlopen("libc.so.6", RTLD_NOW), "malloc_usable_size"));
   const auto check = [&](std::uint64_t block, std::uint64_t size, std::uint64_t alignment) {
     ASSERT_NE(block, 0u);
     EXPECT_EQ(block % alignment, 0u);
@@ -492,7 +499,8 @@ TEST(RelocatedLibc, Maps) {
                           std::uint64_t(MAP_PRIVATE | MAP_ANONYMOUS), ~0ul, 0ul);
   ASSERT_NE(block, ~0ul);
   *reinterpret_cast<char*>(block + 8191) = 1;
-  const auto larger = call(moved["mremap"], block, 8192ul, 1ul << 20, std::uint64_t(MREMAP_MAYMOVE), 0ul);
+  const auto larger =
+      call(moved["mremap"], block, 8192ul, 1ul << 20, std::uint64_t(MREMAP_MAYMOVE), 0ul);
   ASSERT_NE(larger, ~0ul);
   EXPECT_EQ(*reinterpret_cast<char*>(larger + 8191), 1);
   EXPECT_EQ(call<int>(moved["munmap"], larger, 1ul << 20), 0);

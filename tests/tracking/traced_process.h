@@ -86,7 +86,8 @@ class TracedProcess final : public Target, public TargetControl {
   }
   bool alive() const {
     siginfo_t info{};
-    return waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid == 0;
+    return waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+           info.si_pid == 0;
   }
   user_regs_struct registers(std::uint64_t tid) const {
     user_regs_struct result{};
@@ -138,7 +139,9 @@ class TracedProcess final : public Target, public TargetControl {
     return result;
   }
   std::vector<ThreadState> threads() override { return thread_positions(); }
-  std::vector<std::vector<SymbolFrame>> symbolize(std::span<const CodeAddress>) override { return {}; }
+  std::vector<std::vector<SymbolFrame>> symbolize(std::span<const CodeAddress>) override {
+    return {};
+  }
   std::optional<DataName> name_data(Address) override { return std::nullopt; }
   std::vector<FrameInfo> backtrace(std::uint64_t, bool) override { return {}; }
   Result<Address> evaluate(const std::string&) override { return fail("not here"); }
@@ -189,8 +192,12 @@ class TracedProcess final : public Target, public TargetControl {
     if (ptrace(PTRACE_SETREGS, pid_t(tid), nullptr, &registers) != 0) return fail("ptrace");
     return {};
   }
-  Result<std::uint64_t> call(Address, std::span<const std::uint64_t>) override { return fail("not here"); }
-  Result<void> announce(std::span<const std::byte>, Address, const std::string&) override { return {}; }
+  Result<std::uint64_t> call(Address, std::span<const std::uint64_t>) override {
+    return fail("not here");
+  }
+  Result<void> announce(std::span<const std::byte>, Address, const std::string&) override {
+    return {};
+  }
 
   int allocations = 0, writes = 0, moves = 0;
 

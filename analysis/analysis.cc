@@ -101,7 +101,8 @@ Result<Scan> scan(ScanInput input, const ScanOptions& options) {
   // Every block has its verdict, every lost one its head.
 
   state->summary = summarize(graph);
-  state->input.progress = nullptr;
+  state->input.progress = nullptr;  // what the callbacks refer to is the caller's
+  state->input.present = nullptr;
   return Scan(std::move(state));
 }
 

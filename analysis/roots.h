@@ -63,7 +63,7 @@ struct RootSet {
 struct RootSources {
   const Memory& memory;
   const Mappings& mappings;
-  std::span<const Module> modules;
+  const std::vector<Module>& modules;
   std::span<const ThreadState> threads;
   std::uint64_t pid = 0;                         // tid of the main thread
   std::span<const Block> blocks;                 // sorted, disjoint
@@ -74,7 +74,7 @@ struct RootSources {
   bool heap_gaps_are_roots = false;
   bool shared_files = false;                     // scan shared file mappings as well
   // sp of the frame that a signal on an alternate stack interrupted, where the unwinder knows it.
-  std::function<std::optional<Address>(const ThreadState&)> interrupted_sp;
+  std::function<std::optional<Address>(const ThreadState&, AddressRange own_stack)> interrupted_sp;
 };
 
 RootSet collect_roots(const RootSources& sources);

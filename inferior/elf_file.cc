@@ -18,6 +18,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "inferior/elf_dynamic.h"
 #include "inferior/elf_symbols.h"
 
 namespace heapledger {
@@ -122,6 +123,7 @@ struct ElfFile::Impl {
   Result<void> read_segments(Elf* elf);
   void read_sections(Elf* elf);
   void collect_symbols();
+  ElfDynamic dynamic() const;
   std::span<const std::byte> contents(const ElfSection& section) const;
   std::span<const std::byte> at(std::uint64_t address, std::size_t size) const;
   std::string build_id_in(std::span<const std::byte> notes, std::size_t alignment) const;
@@ -190,7 +192,8 @@ void ElfFile::Impl::read_sections(Elf* elf) {
   }
 }
 
-// A table's strings are the section its sh_link names.
+// A table's strings are the section its sh_link names. Without section headers the dynamic segment
+// still names the dynamic symbols.
 void ElfFile::Impl::collect_symbols() {
   std::vector<ElfSymbolTable> tables;
   const auto add = [&](std::uint32_t type) {
@@ -203,9 +206,24 @@ void ElfFile::Impl::collect_symbols() {
     }
     return false;
   };
-  add(SHT_DYNSYM);
+  if (!add(SHT_DYNSYM)) {
+    if (const auto table = dynamic().symbols()) {
+      tables.push_back(*table);
+    }
+  }
   has_symbol_table = add(SHT_SYMTAB);
   symbols = std::make_unique<ElfSymbols>(std::move(tables));
+}
+
+ElfDynamic ElfFile::Impl::dynamic() const {
+  const auto segment = std::find_if(segments.begin(), segments.end(),
+                                    [](const ElfSegment& s) { return s.type == PT_DYNAMIC; });
+  const auto entries = segment == segments.end()
+                           ? std::span<const std::byte>{}
+                           : bytes.part(segment->offset, segment->file_size);
+  return ElfDynamic(entries, [this](std::uint64_t address, std::size_t size) {
+    return at(address, size);
+  });
 }
 
 std::span<const std::byte> ElfFile::Impl::contents(const ElfSection& section) const {
@@ -345,37 +363,7 @@ std::string ElfFile::build_id() const {
   return {};
 }
 
-std::string ElfFile::soname() const {
-  const auto dynamic = std::find_if(impl_->segments.begin(), impl_->segments.end(),
-                                    [](const ElfSegment& s) { return s.type == PT_DYNAMIC; });
-  if (dynamic == impl_->segments.end()) {
-    return {};
-  }
-  const auto entries = impl_->bytes.part(dynamic->offset, dynamic->file_size);
-  std::uint64_t strings = 0;
-  std::optional<std::uint64_t> name;
-  for (std::size_t at = 0; at + sizeof(Elf64_Dyn) <= entries.size(); at += sizeof(Elf64_Dyn)) {
-    Elf64_Dyn entry;
-    std::memcpy(&entry, entries.data() + at, sizeof entry);
-    if (entry.d_tag == DT_NULL) {
-      break;
-    }
-    if (entry.d_tag == DT_STRTAB) {
-      strings = entry.d_un.d_ptr;
-    } else if (entry.d_tag == DT_SONAME) {
-      name = entry.d_un.d_val;
-    }
-  }
-  std::string text;
-  for (std::uint64_t at = strings + name.value_or(0); name && text.size() < 4096; ++at) {
-    const auto byte = impl_->at(at, 1);
-    if (byte.empty() || byte[0] == std::byte{0}) {
-      break;
-    }
-    text += static_cast<char>(byte[0]);
-  }
-  return text;
-}
+std::string ElfFile::soname() const { return impl_->dynamic().soname(); }
 
 std::vector<ElfSymbol> ElfFile::functions(std::string_view name) const {
   return impl_->symbols->functions(name);

@@ -108,6 +108,49 @@ std::vector<Elf64_Phdr> headers_in_memory(const Memory& memory, Address start) {
   return headers;
 }
 
+// The file's bytes as far as they are mapped, where the file itself cannot be opened any more (an
+// upgraded library, without the right to use map_files): code, unwind tables and dynamic symbols are
+// there; sections and .symtab are not, and written data has its present values.
+std::shared_ptr<const ElfFile> image_in_memory(const Memory& memory, const Module& module,
+                                               std::span<const Elf64_Phdr> headers) {
+  constexpr std::uint64_t kMostImage = 1ull << 30;  // bytes
+  std::vector<std::byte> image;
+  for (const Elf64_Phdr& h : headers) {
+    if (h.p_type != PT_LOAD || h.p_filesz == 0) {
+      continue;
+    }
+    if (h.p_offset > kMostImage || h.p_filesz > kMostImage) {
+      return nullptr;
+    }
+    image.resize(std::max<std::size_t>(image.size(), h.p_offset + h.p_filesz));
+    if (!memory.read(module.bias + h.p_vaddr, std::span(image).subspan(h.p_offset, h.p_filesz))) {
+      return nullptr;
+    }
+  }
+  if (image.size() < sizeof(Elf64_Ehdr)) {
+    return nullptr;
+  }
+  Elf64_Ehdr header;
+  std::memcpy(&header, image.data(), sizeof header);
+  header.e_shoff = header.e_shnum = header.e_shstrndx = 0;
+  std::memcpy(image.data(), &header, sizeof header);
+  for (const Elf64_Phdr& h : headers) {  // the loader has added the bias to addresses in .dynamic
+    for (std::uint64_t at = h.p_offset; h.p_type == PT_DYNAMIC && module.bias != 0 &&
+                                        at + sizeof(Elf64_Dyn) <= image.size() &&
+                                        at + sizeof(Elf64_Dyn) <= h.p_offset + h.p_filesz;
+         at += sizeof(Elf64_Dyn)) {
+      Elf64_Dyn entry;
+      std::memcpy(&entry, image.data() + at, sizeof entry);
+      if (module.range.contains(entry.d_un.d_ptr)) {
+        entry.d_un.d_ptr -= module.bias;
+        std::memcpy(image.data() + at, &entry, sizeof entry);
+      }
+    }
+  }
+  auto elf = ElfFile::from_bytes(std::move(image), module.path);
+  return elf ? *elf : nullptr;
+}
+
 class Finder {
  public:
   Finder(std::uint64_t pid, const Mappings& mappings, const Memory& memory)
@@ -194,6 +237,9 @@ std::optional<Module> Finder::module_at(const Mapping& first) {
   module.path = first.name;
   if (first.is_file()) {
     module.elf = open_file(first, module);
+    if (module.elf == nullptr) {
+      module.elf = image_in_memory(memory_, module, headers);
+    }
   } else {
     std::vector<std::byte> image(first.range.size());
     image.resize(memory_.read_up_to(first.range.begin, image));

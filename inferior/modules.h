@@ -25,7 +25,8 @@ struct Module {
   AddressRange code;            // lowest to highest executable byte
   bool is_program = false;      // the main executable
   bool deleted = false;         // the file was unlinked or replaced; `elf` is then of the mapped file
-                                // if it could still be opened (/proc/PID/map_files), else null
+                                // if it could still be opened (/proc/PID/map_files), else what of it
+                                // is in memory: dynamic symbols only, no sections
 };
 
 // Modules of a live process, sorted by address. Files are opened through /proc/PID/root so that other

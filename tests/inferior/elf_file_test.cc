@@ -85,6 +85,28 @@ TEST(ElfFile, ReadsTestLibrary) {
   EXPECT_FALSE(elf.symbol("no_such_symbol"));
 }
 
+TEST(ElfFile, WithoutSectionHeadersTheDynamicSymbolsAreThere) {
+  for (const std::string path : {LIBRARY, "/lib/x86_64-linux-gnu/libc.so.6"}) {
+    auto bytes = bytes_of(path);
+    Elf64_Ehdr header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    header.e_shoff = header.e_shnum = header.e_shstrndx = 0;
+    std::memcpy(bytes.data(), &header, sizeof header);
+    const auto bare = ElfFile::from_bytes(std::move(bytes), "bare");
+    ASSERT_TRUE(bare) << bare.error().message;
+    EXPECT_TRUE((*bare)->sections().empty());
+    const auto whole = ElfFile::open(path);
+    std::multiset<std::string> expected;
+    std::multiset<std::string> found;
+    (*whole)->for_each_symbol([&](const ElfSymbol& s) {
+      if (s.dynamic) expected.insert(s.name);
+    });
+    (*bare)->for_each_symbol([&](const ElfSymbol& s) { found.insert(s.name); });
+    EXPECT_GE(expected.size(), 4u);
+    EXPECT_EQ(found, expected);
+  }
+}
+
 TEST(ElfFile, UndefinedSymbolsAreNotFound) {
   const auto elf = ElfFile::open(PROGRAMS "/stops_pie");
   ASSERT_TRUE(elf) << elf.error().message;

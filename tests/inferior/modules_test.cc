@@ -7,6 +7,7 @@
 #include <link.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -197,6 +198,36 @@ TEST(Modules, ReplacedLibraryIsNotTakenForTheMappedOne) {
   EXPECT_EQ(replaced[0].elf->soname(), "libtest.so.7");
   dlclose(handle);
   fs::remove(path);
+}
+
+// Without the right to use map_files: what is in memory has the dynamic symbols, and no others.
+TEST(Modules, DeletedLibraryIsReadFromMemoryWithoutPrivilege) {
+  const std::string path = copy_of_library("upgraded.so");
+  const pid_t pid = fork();
+  if (pid == 0) {
+    void* handle = dlopen(path.c_str(), RTLD_NOW);
+    fs::remove(path);
+    if (handle == nullptr || setresuid(65534, 65534, 65534) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0) {
+      _exit(1);
+    }
+    const auto mappings = read_mappings(self());
+    const auto modules = ModuleList::read(self(), *mappings, LocalMemory(self()));
+    const auto found = named(*modules, "upgraded.so");
+    if (found.size() != 1 || !found[0].deleted || found[0].elf == nullptr) {
+      _exit(2);
+    }
+    const ElfFile& elf = *found[0].elf;
+    const auto function = elf.functions("library_function");
+    if (function.size() != 1 || elf.has_symbol_table() || !elf.functions("local_function").empty()) {
+      _exit(3);
+    }
+    const auto expected = reinterpret_cast<Address>(dlsym(handle, "library_function"));
+    _exit(found[0].bias + function[0].value == expected && elf.soname() == "libtest.so.7" ? 0 : 4);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(Modules, LibraryInMemoryFile) {

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inferior/process_image.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <string>
+#include <vector>
+
+namespace heapledger {
+namespace {
+
+constexpr unsigned kMaxNamespaces = 16;  // glibc's DL_NNS
+constexpr std::uint32_t kConsistent = 0;  // RT_CONSISTENT
+constexpr std::uint64_t kDebugTag = 21;   // DT_DEBUG
+
+// Files of /proc tell no size; `limit` bytes of them.
+std::string read_proc_file(std::uint64_t pid, const char* name, std::size_t limit = 1 << 16) {
+  const int fd = open(fmt::format("/proc/{}/{}", pid, name).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return "";
+  std::string text;
+  char buffer[4096];
+  while (text.size() < limit) {
+    const ssize_t got = read(fd, buffer, sizeof buffer);
+    if (got <= 0) break;
+    text.append(buffer, std::size_t(got));
+  }
+  close(fd);
+  return text;
+}
+
+// Field 22 of /proc/PID/stat; the second one is the program's name in brackets and may hold anything.
+std::optional<std::uint64_t> start_time(std::uint64_t pid) {
+  const std::string stat = read_proc_file(pid, "stat");
+  std::size_t at = stat.rfind(')');
+  for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
+  if (at == std::string::npos) return std::nullopt;
+  std::uint64_t value = 0;
+  const auto parsed = std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), value);
+  return parsed.ec == std::errc() ? std::optional(value) : std::nullopt;
+}
+
+std::uint64_t number_after(const std::string& status, std::string_view key) {
+  std::size_t at = status.find("\n" + std::string(key) + ":\t");
+  if (at == std::string::npos) return 0;
+  at += key.size() + 3;
+  std::uint64_t value = 0;
+  std::from_chars(status.data() + at, status.data() + status.size(), value);
+  return value;
+}
+
+struct DebugHeader {  // struct r_debug, and r_debug_extended from r_version 2 on
+  std::uint32_t version;
+  std::uint32_t padding;
+  Address map, brk;
+  std::uint32_t state;
+  std::uint32_t padding2;
+  Address loader_base;
+};
+static_assert(sizeof(DebugHeader) == 40);
+
+struct Segments {
+  Address bias = 0;
+  Address dynamic = 0;  // run-time address of PT_DYNAMIC, 0: none
+  std::uint64_t dynamic_size = 0;
+};
+
+// The program headers' own entry tells where they were linked to be.
+std::optional<Segments> segments_of(const ProcessImage& image, const Memory& memory) {
+  Segments result;
+  bool has_bias = false;
+  for (unsigned i = 0; i < 128; ++i) {
+    const auto header =
+        memory.read_value<Elf64_Phdr>(image.program_headers + i * sizeof(Elf64_Phdr));
+    if (!header) break;
+    if (header->p_type == PT_PHDR) {
+      result.bias = image.program_headers - header->p_vaddr;
+      has_bias = true;
+    } else if (header->p_type == PT_DYNAMIC) {
+      result.dynamic = header->p_vaddr;
+      result.dynamic_size = header->p_memsz;
+    }
+    if (has_bias && result.dynamic != 0) break;
+  }
+  if (!has_bias || result.dynamic == 0) return std::nullopt;
+  result.dynamic += result.bias;
+  return result;
+}
+
+}  // namespace
+
+Result<ProcessImage> read_process_image(std::uint64_t pid, const Memory& memory) {
+  ProcessImage image{.pid = pid};
+  const auto started = start_time(pid);
+  if (!started) return fail("cannot read /proc/{}/stat", pid);
+  image.start_time = *started;
+  const std::string vector = read_proc_file(pid, "auxv");
+  for (std::size_t at = 0; at + 16 <= vector.size(); at += 16) {
+    std::uint64_t entry[2];
+    vector.copy(reinterpret_cast<char*>(entry), sizeof entry, at);
+    if (entry[0] == AT_PHDR) image.program_headers = entry[1];
+    if (entry[0] == AT_ENTRY) image.entry = entry[1];
+    if (entry[0] != AT_RANDOM) continue;
+    if (const auto random = memory.read_value<std::array<std::uint64_t, 2>>(entry[1])) {
+      image.random = *random;
+    }
+  }
+  if (image.entry == 0) return fail("cannot read /proc/{}/auxv", pid);
+  return image;
+}
+
+bool launched_by_tracer(std::uint64_t pid) {
+  const std::string status = read_proc_file(pid, "status");
+  const std::uint64_t tracer = number_after(status, "TracerPid");
+  return tracer != 0 && tracer == number_after(status, "PPid");
+}
+
+LoaderState loader_state_at(Address r_debug, const Memory& memory) {
+  for (unsigned i = 0; r_debug != 0 && i < kMaxNamespaces; ++i) {
+    const auto header = memory.read_value<DebugHeader>(r_debug);
+    if (!header || header->version == 0) return LoaderState::unknown;
+    if (header->state != kConsistent) return LoaderState::changing;
+    if (header->version < 2) break;
+    r_debug = memory.read_value<Address>(r_debug + sizeof(DebugHeader)).value_or(0);
+  }
+  return LoaderState::consistent;
+}
+
+LoaderState loader_state(const ProcessImage& image, const Memory& memory) {
+  const auto segments = segments_of(image, memory);
+  if (!segments) return LoaderState::unknown;
+  for (std::uint64_t at = 0; at + 16 <= segments->dynamic_size; at += 16) {
+    const auto entry = memory.read_value<Elf64_Dyn>(segments->dynamic + at);
+    if (!entry || entry->d_tag == DT_NULL) break;
+    if (std::uint64_t(entry->d_tag) != kDebugTag) continue;
+    return entry->d_un.d_ptr == 0 ? LoaderState::unknown
+                                  : loader_state_at(entry->d_un.d_ptr, memory);
+  }
+  return LoaderState::unknown;
+}
+
+}  // namespace heapledger

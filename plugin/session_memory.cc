@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/session_memory.h"
+
+#include <algorithm>
+
+#include "plugin/sb_text.h"
+
+namespace heapledger {
+namespace {
+
+void name_after_module(Mapping& mapping, lldb::SBTarget& target) {
+  lldb::SBAddress place = target.ResolveLoadAddress(mapping.range.begin);
+  lldb::SBModule module = place.GetModule();
+  if (module.IsValid()) mapping.name = path_of(module.GetFileSpec());
+}
+
+}  // namespace
+
+Mappings session_mappings(lldb::SBTarget target) {
+  Mappings mappings;
+  lldb::SBMemoryRegionInfoList regions = target.GetProcess().GetMemoryRegions();
+  for (std::uint32_t i = 0; i < regions.GetSize(); ++i) {
+    lldb::SBMemoryRegionInfo region;
+    if (!regions.GetMemoryRegionAtIndex(i, region) || !region.IsMapped()) continue;
+    Mapping mapping;
+    mapping.range = {region.GetRegionBase(), region.GetRegionEnd()};
+    mapping.readable = region.IsReadable();
+    mapping.writable = region.IsWritable();
+    mapping.executable = region.IsExecutable();
+    mapping.name = text_of(region.GetName());
+    if (mapping.name.empty()) name_after_module(mapping, target);
+    mappings.push_back(std::move(mapping));
+  }
+  std::sort(mappings.begin(), mappings.end(),
+            [](const Mapping& a, const Mapping& b) { return a.range.begin < b.range.begin; });
+  return mappings;
+}
+
+SessionMemory::SessionMemory(lldb::SBTarget target, Mappings mappings)
+    : target_(target), mappings_(std::move(mappings)) {}
+
+// SBTarget's read takes what a core file does not hold (text, read-only data) from the modules' files.
+std::size_t SessionMemory::read_within(Address address, std::span<std::byte> out) const {
+  lldb::SBTarget target = target_;
+  lldb::SBError error;
+  std::size_t got = target.GetProcess().ReadMemory(address, out.data(), out.size(), error);
+  if (got == out.size() && error.Success()) return got;
+  error.Clear();
+  lldb::SBAddress place(address, target);
+  got = target.ReadMemory(place, out.data(), out.size(), error);
+  return error.Success() ? got : 0;
+}
+
+std::size_t SessionMemory::read_up_to(Address address, std::span<std::byte> out) const {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const Mapping* mapping = find_mapping(mappings_, address + done);
+    if (mapping == nullptr) break;
+    const std::size_t want =
+        std::min<std::uint64_t>(out.size() - done, mapping->range.end - (address + done));
+    const std::size_t got = read_within(address + done, out.subspan(done, want));
+    done += got;
+    if (got < want) break;
+  }
+  return done;
+}
+
+}  // namespace heapledger

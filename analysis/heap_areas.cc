@@ -27,9 +27,11 @@ class HeapClaims {
  private:
   Claim claim_of(const char* why) const {
     if (sources_.heap_gaps_are_roots) {
-      return {RootKind::mapping, std::string(why) + ": may hold blocks from before tracking", 0, false};
+      return {RootKind::mapping, std::string(why) + ": may hold blocks from before tracking", 0, false,
+              RegionUse::heap};
     }
-    return {std::nullopt, std::string(why) + ": only live blocks are scanned", 0, false};
+    return {std::nullopt, std::string(why) + ": only live blocks are scanned", 0, false,
+            RegionUse::heap};
   }
 
   void claim_arenas() {

@@ -47,7 +47,8 @@ void RegionMap::finish(std::vector<Region>& regions, std::vector<Root>& roots) {
   for (const Piece& piece : pieces_) {
     const Mapping* mapping = find_mapping(mappings_, piece.range.begin);
     const std::string name = mapping == nullptr ? "" : mapping->name;
-    regions.push_back({piece.range, name, piece.claim.root, piece.claim.tid, piece.claim.why});
+    regions.push_back({piece.range, name, piece.claim.root, piece.claim.tid, piece.claim.use,
+                       piece.claim.why});
     if (!piece.claim.root) continue;
     Root root;
     root.kind = *piece.claim.root;

@@ -19,6 +19,7 @@ struct Claim {
   std::string why;
   std::uint64_t tid = 0;
   bool through_blocks = false;
+  RegionUse use = RegionUse::program;
 };
 
 class RegionMap {

@@ -65,21 +65,23 @@ class Collector {
   }
 
  private:
-  static Claim no(std::string why) { return {std::nullopt, std::move(why), 0, false}; }
+  static Claim no(std::string why, RegionUse use) {
+    return {std::nullopt, std::move(why), 0, false, use};
+  }
 
   void claim_own_memory() {
-    for (const AddressRange& own : sources_.own_memory) map_.claim(own, no("our own memory"));
+    for (const AddressRange& own : sources_.own_memory) map_.claim(own, no("our own memory", RegionUse::own));
   }
 
   void claim_unreadable() {
     for (const Mapping& m : sources_.mappings) {
       if (m.name == "[vvar]" || m.name == "[vvar_vclock]" || m.name == "[vdso]" ||
           m.name == "[vsyscall]") {
-        map_.claim(m.range, no("the kernel's"));
+        map_.claim(m.range, no("the kernel's", RegionUse::system));
       } else if (!m.readable) {
-        map_.claim(m.range, no("not readable"));
+        map_.claim(m.range, no("not readable", RegionUse::system));
       } else if (is_device(m)) {
-        map_.claim(m.range, no("a device"));
+        map_.claim(m.range, no("a device", RegionUse::system));
       }
     }
   }
@@ -118,8 +120,9 @@ class Collector {
 
   void claim_stack(const ThreadState& thread, AddressRange stack, Address live, const std::string& name) {
     live = std::clamp(live, stack.begin, stack.end);
-    map_.claim({live, stack.end}, {RootKind::stack, name, thread.tid, true});
-    map_.claim({stack.begin, live}, {std::nullopt, "dead " + name + " below sp", thread.tid, false});
+    map_.claim({live, stack.end}, {RootKind::stack, name, thread.tid, true, RegionUse::live_stack});
+    map_.claim({stack.begin, live}, {std::nullopt, "dead " + name + " below sp", thread.tid, false,
+                               RegionUse::dead_stack});
     // A block used as a stack is reachable, but its dead part counts no more than another's.
     if (block_at(sources_.blocks, thread.sp) != nullptr) set_.excluded.push_back({stack.begin, live});
   }
@@ -127,14 +130,15 @@ class Collector {
   // The stack a thread runs on when it is not its own: a block, or memory the program mapped.
   void claim_other_stack(const ThreadState& thread, const std::string& thread_name) {
     const std::string name = "alternate stack of " + thread_name;
-    const Claim live{RootKind::stack, name, thread.tid, true};
+    const Claim live{RootKind::stack, name, thread.tid, true, RegionUse::live_stack};
     const Address from = thread.sp - kRedZone;
     if (const Block* block = block_at(sources_.blocks, thread.sp)) {
       map_.claim({std::max(from, block->start), block->start + block->size}, live);
       if (block->start < from) set_.excluded.push_back({block->start, from});
     } else if (const auto segment = segment_at(thread.sp)) {
       map_.claim({std::max(from, segment->begin), segment->end}, live);
-      map_.claim({segment->begin, from}, no("dead " + name + " below sp"));
+      map_.claim({segment->begin, from}, {std::nullopt, "dead " + name + " below sp", thread.tid, false,
+                                          RegionUse::dead_stack});
     } else if (find_mapping(sources_.mappings, thread.sp) == nullptr) {
       ++set_.coverage.threads_without_stack;
     }
@@ -158,7 +162,8 @@ class Collector {
     }
     map_.claim(thread.memory,
                no(thread.joinable ? "stack of a finished thread that was not joined"
-                                  : "stack of a finished thread, kept for reuse"));
+                                  : "stack of a finished thread, kept for reuse",
+                  RegionUse::finished_stack));
   }
 
   // --- modules ---
@@ -230,15 +235,17 @@ class Collector {
     if (m.shared) {
       if (!m.is_file() || in_memory_file(m)) return root("shared memory");
       if (sources_.shared_files && m.writable) return root("shared file");
-      if (!m.writable) return no("read-only file");
+      if (!m.writable) return no("read-only file", RegionUse::program);
       set_.coverage.skipped_shared_bytes += range.size();
-      return no("shared file: not scanned by default");
+      return no("shared file: not scanned by default", RegionUse::program);
     }
     if (m.is_file()) {
-      if (!m.writable) return no(m.executable ? "code" : "read-only file");
+      if (!m.writable) {
+        return m.executable ? no("code", RegionUse::code) : no("read-only file", RegionUse::program);
+      }
       return root("private file mapping");
     }
-    if (!m.writable && m.executable) return no("code");
+    if (!m.writable && m.executable) return no("code", RegionUse::code);
     return root(m.writable ? "anonymous memory" : "anonymous memory, written before it was protected");
   }
 

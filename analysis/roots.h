@@ -37,6 +37,17 @@ struct Root {
                                       // otherwise blocks in the range are cut out
 };
 
+enum class RegionUse : std::uint8_t {
+  program,         // data the program can get at: a root, or a file that is not scanned
+  live_stack,
+  dead_stack,      // below sp
+  finished_stack,  // of a finished thread
+  heap,            // an allocator's: headers, freed and live blocks
+  code,
+  own,             // ours
+  system,          // the kernel's, devices, not readable
+};
+
 // One piece of the address space and what it is to the scan. Pieces are sorted and disjoint and cover
 // every readable mapping.
 struct Region {
@@ -44,6 +55,7 @@ struct Region {
   std::string name;                   // of the mapping
   std::optional<RootKind> root;       // nullopt: no root
   std::uint64_t tid = 0;
+  RegionUse use = RegionUse::program;
   std::string why;                    // "live stack of thread 3", "dead stack below sp", ...
 };
 

@@ -1,100 +1,73 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Entry point of the LLDB plugin: registers `leaks` and arms tracking for every later launch.
-//
-// `leaks` is one plain command that dispatches itself: an SB multiword command cannot be run bare.
-#include <exception>
+// What `plugin load` calls: registers the `leaks` command and arms every target there is and will be.
+#include <lldb/API/LLDB.h>
+
+#include <set>
 #include <string>
 #include <vector>
 
-#include "plugin/host.h"
+#include "commands/session.h"
+#include "plugin/debuggee.h"
+#include "plugin/entry.h"
+#include "plugin/exit_code.h"
+#include "plugin/overrides.h"
+#include "plugin/own_breakpoints.h"
 
-namespace heapledger::plugin {
+namespace heapledger {
 namespace {
 
+// LLDB's multiword commands cannot run without a subcommand, so this one takes all words itself.
 class LeaksCommand final : public lldb::SBCommandPluginInterface {
  public:
-  bool DoExecute(lldb::SBDebugger debugger, char** words,
+  bool DoExecute(lldb::SBDebugger debugger, char** arguments,
                  lldb::SBCommandReturnObject& result) override {
-    try {
-      return execute(debugger, words, result);
-    } catch (const std::exception& e) {
-      result.SetError((std::string("internal error: ") + e.what()).c_str());
-    } catch (...) {
-      result.SetError("internal error");
-    }
-    return false;
-  }
-
- private:
-  bool execute(lldb::SBDebugger debugger, char** words, lldb::SBCommandReturnObject& result) {
-    Host& host = Host::instance();
-    std::lock_guard guard(host.lock());
-    host.synchronous = !debugger.GetAsync();
-    std::vector<std::string> arguments;
-    for (char** w = words; w != nullptr && *w != nullptr; ++w) arguments.emplace_back(*w);
-
-    TargetSession& ts = host.selected(debugger);
-    ts.access.set_command(&result);
-    host.follow_process(ts);
-    CommandResult done = ts.session.run(arguments);
-    host.keep_armed(ts);
-    ts.access.set_command(nullptr);
-    if (done.exit_code && host.synchronous) set_exit_code(debugger, *done.exit_code);
-    if (!done.ok) {
-      result.SetError(done.error.c_str());
-      return false;
-    }
-    result.SetStatus(lldb::eReturnStatusSuccessFinishResult);
-    return true;
+    bool ok = false;
+    const auto trouble = enter([&] {
+      std::vector<std::string> words;
+      for (; arguments != nullptr && *arguments != nullptr; ++arguments) words.push_back(*arguments);
+      lldb::SBTarget target = debugger.GetSelectedTarget();
+      if (!target.IsValid()) target = debugger.GetDummyTarget();
+      ok = Debuggees::instance().of(target).command(debugger, words, result);
+    });
+    if (trouble) result.SetError(trouble->c_str());
+    return ok && !trouble;
   }
 };
 
-lldb::SBDebugger debugger_with_id(void* baton) {
-  return lldb::SBDebugger::FindDebuggerWithID(int(reinterpret_cast<std::intptr_t>(baton)));
+std::string long_help() {
+  std::string text = Session::help();
+  return text + "\nSyntax: leaks [COMMAND] [OPTIONS]\n";
 }
 
-bool before_launch(void* baton, const char**) {
-  try {
-    Host::instance().before_launch(debugger_with_id(baton));
-  } catch (...) {
-  }
-  return false;  // the command itself follows
-}
-
-bool before_detach(void* baton, const char**) {
-  try {
-    Host::instance().before_detach(debugger_with_id(baton));
-  } catch (...) {
-  }
-  return false;
+void add_command(lldb::SBDebugger debugger) {
+  lldb::SBCommand command = debugger.GetCommandInterpreter().AddCommand(
+      "leaks", new LeaksCommand, "Find memory leaks: outstanding allocations and lost blocks.",
+      "leaks [COMMAND] [OPTIONS]", "");  // Enter repeats nothing
+  command.SetHelpLong(long_help().c_str());
 }
 
 bool initialize(lldb::SBDebugger debugger) {
-  lldb::SBCommandInterpreter interpreter = debugger.GetCommandInterpreter();
-  lldb::SBCommand command = interpreter.AddCommand(
-      "leaks", new LeaksCommand, "Find memory leaks: what is lost, what grows, who keeps a block alive.",
-      "leaks [COMMAND [ARGUMENTS]]", nullptr);
-  if (!command.IsValid()) return false;
-  command.SetHelpLong(Session::help().c_str());
-  void* id = reinterpret_cast<void*>(std::intptr_t(debugger.GetID()));
-  interpreter.SetCommandOverrideCallback("process launch", before_launch, id);
-  interpreter.SetCommandOverrideCallback("process detach", before_detach, id);
-  Host::instance().add_debugger(debugger);
+  note_command_thread(debugger);
+  add_command(debugger);
+  static std::set<lldb::user_id_t> known;
+  if (known.insert(debugger.GetID()).second) install_overrides(debugger);
+  arm_loader_events(debugger.GetDummyTarget());
+  for (std::uint32_t i = 0; i < debugger.GetNumTargets(); ++i) {
+    arm_loader_events(debugger.GetTargetAtIndex(i));
+  }
   return true;
 }
 
 }  // namespace
-}  // namespace heapledger::plugin
+}  // namespace heapledger
 
 namespace lldb {
 
-__attribute__((visibility("default"))) bool PluginInitialize(SBDebugger debugger) {
-  try {
-    return heapledger::plugin::initialize(debugger);
-  } catch (...) {
-    return false;
-  }
+__attribute__((visibility("default"))) bool PluginInitialize(lldb::SBDebugger debugger) {
+  bool ok = false;
+  heapledger::enter([&] { ok = heapledger::initialize(debugger); });
+  return ok;
 }
 
 }  // namespace lldb

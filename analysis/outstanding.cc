@@ -58,8 +58,8 @@ class Groups {
   const Ledger& ledger_;
   std::vector<OutstandingGroup> groups_;
   std::vector<std::uint32_t> of_stack_;
-  std::unordered_map<std::uint32_t, std::uint32_t, Frames, Frames> by_frames_{
-      16, Frames{groups_}, Frames{groups_}};
+  std::unordered_map<std::uint32_t, std::uint32_t, Frames, Frames> by_frames_{16, Frames{groups_},
+                                                                              Frames{groups_}};
 };
 
 bool passes(const Ledger& ledger, const Allocation& allocation, const OutstandingFilter& filter) {
@@ -79,13 +79,15 @@ bool stack_before(const OutstandingGroup& a, const OutstandingGroup& b) {
 }
 
 void sort_groups(std::vector<OutstandingGroup>& groups, OutstandingOrder order) {
-  std::sort(groups.begin(), groups.end(), [&](const OutstandingGroup& a, const OutstandingGroup& b) {
-    if (order == OutstandingOrder::age && a.oldest_ms != b.oldest_ms) return a.oldest_ms > b.oldest_ms;
-    if (order == OutstandingOrder::count && a.count != b.count) return a.count > b.count;
-    if (a.bytes != b.bytes) return a.bytes > b.bytes;
-    if (a.count != b.count) return a.count > b.count;
-    return stack_before(a, b);
-  });
+  std::sort(groups.begin(), groups.end(),
+            [&](const OutstandingGroup& a, const OutstandingGroup& b) {
+              if (order == OutstandingOrder::age && a.oldest_ms != b.oldest_ms)
+                return a.oldest_ms > b.oldest_ms;
+              if (order == OutstandingOrder::count && a.count != b.count) return a.count > b.count;
+              if (a.bytes != b.bytes) return a.bytes > b.bytes;
+              if (a.count != b.count) return a.count > b.count;
+              return stack_before(a, b);
+            });
 }
 
 }  // namespace

@@ -78,7 +78,8 @@ class ByteCursor {
 // DW_EH_PE_* (Linux Standard Base, section 10.5): the low four bits say how the value is written,
 // the next three what it is relative to. Values relative to text or data are taken as they are:
 // x86-64 has no such base. nullopt: omitted, indirect, relative to a function, or damaged.
-inline std::optional<std::uint64_t> read_encoded_pointer(ByteCursor& cursor, std::uint8_t encoding) {
+inline std::optional<std::uint64_t> read_encoded_pointer(ByteCursor& cursor,
+                                                         std::uint8_t encoding) {
   const std::uint64_t place = cursor.address();
   if (encoding == 0x50) cursor.take((8 - place % 8) % 8);  // aligned absolute
   std::uint64_t value = 0;

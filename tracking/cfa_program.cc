@@ -41,10 +41,9 @@ std::uint8_t byte_at(std::span<const std::byte> bytes, std::size_t i) {
 
 // binutils, elf_x86_64_eh_frame_lazy_plt: rsp + 8 + ((rip & 15) >= threshold) << 3.
 bool is_plt_expression(std::span<const std::byte> e, std::int64_t& threshold) {
-  static constexpr std::uint8_t kPattern[] = {DW_OP_breg0 + 7,  8,         DW_OP_breg0 + 16, 0,
-                                              DW_OP_lit15,      DW_OP_and, 0 /* threshold */,
-                                              DW_OP_ge,         DW_OP_lit3, DW_OP_shl,
-                                              DW_OP_plus};
+  static constexpr std::uint8_t kPattern[] = {
+      DW_OP_breg0 + 7,   8,        DW_OP_breg0 + 16, 0,         DW_OP_lit15, DW_OP_and,
+      0 /* threshold */, DW_OP_ge, DW_OP_lit3,       DW_OP_shl, DW_OP_plus};
   if (e.size() != std::size(kPattern)) return false;
   for (std::size_t i = 0; i < e.size(); ++i) {
     if (i != 6 && byte_at(e, i) != kPattern[i]) return false;
@@ -103,7 +102,8 @@ RuleBody reduce(const CfaRow& row) {
   if (ra.where == Where::undefined) return {0, 0, std::uint8_t(RuleType::end), 0};
   if (ra.where != Where::at_cfa || ra.offset != -8) return kBad;
   const SavedRegister& rsp = row.rsp;
-  if (rsp.where != Where::unspecified && !(rsp.where == Where::is_cfa && rsp.offset == 0)) return kBad;
+  if (rsp.where != Where::unspecified && !(rsp.where == Where::is_cfa && rsp.offset == 0))
+    return kBad;
   RuleBody body{};
   return reduce_cfa(row, body) && reduce_rbp(row, body) ? body : kBad;
 }
@@ -167,13 +167,15 @@ CfaRows::Step CfaRows::step_extended(std::uint8_t opcode) {
     case DW_CFA_remember_state: return remember();
     case DW_CFA_restore_state: return restore();
     case DW_CFA_def_cfa_offset: return change_cfa_offset(std::int64_t(program_.uleb()));
-    case DW_CFA_def_cfa_offset_sf: return change_cfa_offset(factored(std::uint64_t(program_.sleb())));
+    case DW_CFA_def_cfa_offset_sf:
+      return change_cfa_offset(factored(std::uint64_t(program_.sleb())));
     case DW_CFA_def_cfa_expression: return define_cfa_expression();
     default: break;
   }
   const std::uint64_t number = program_.uleb();
   switch (opcode) {
-    case DW_CFA_def_cfa: return define_cfa(Cfa::from_register, number, std::int64_t(program_.uleb()));
+    case DW_CFA_def_cfa:
+      return define_cfa(Cfa::from_register, number, std::int64_t(program_.uleb()));
     case DW_CFA_def_cfa_sf:
       return define_cfa(Cfa::from_register, number, factored(std::uint64_t(program_.sleb())));
     case DW_CFA_def_cfa_register: return change_cfa_register(number);
@@ -198,7 +200,8 @@ CfaRows::Step CfaRows::step_extended(std::uint8_t opcode) {
     case DW_CFA_expression: {
       BregExpression at;
       const bool at_rbp = parse_breg(block(), at) && at.number == kRbp && at.tail.empty();
-      set(number, at_rbp ? SavedRegister{Where::at_rbp, at.offset} : SavedRegister{Where::elsewhere});
+      set(number,
+          at_rbp ? SavedRegister{Where::at_rbp, at.offset} : SavedRegister{Where::elsewhere});
       break;
     }
     case DW_CFA_val_expression:
@@ -265,7 +268,8 @@ CfaRows::Step CfaRows::define_cfa_expression() {
   BregExpression sum;
   if (!parse_breg(expression, sum)) return define_cfa(Cfa::unknown, 0, 0);
   if (sum.tail.empty()) return define_cfa(Cfa::from_expression, sum.number, sum.offset);
-  const bool deref = sum.number == kRbp && sum.tail.size() == 1 && byte_at(sum.tail, 0) == DW_OP_deref;
+  const bool deref =
+      sum.number == kRbp && sum.tail.size() == 1 && byte_at(sum.tail, 0) == DW_OP_deref;
   return define_cfa(deref ? Cfa::from_rbp_word : Cfa::unknown, 0, sum.offset);
 }
 

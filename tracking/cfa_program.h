@@ -20,10 +20,10 @@ struct SavedRegister {
     unspecified,
     undefined,
     same,
-    at_cfa,      // saved at CFA + offset
-    at_rbp,      // saved at rbp + offset, rbp's value in the frame itself
-    is_cfa,      // its value is CFA + offset
-    elsewhere,   // in a register, or by an expression we do not know
+    at_cfa,     // saved at CFA + offset
+    at_rbp,     // saved at rbp + offset, rbp's value in the frame itself
+    is_cfa,     // its value is CFA + offset
+    elsewhere,  // in a register, or by an expression we do not know
   };
   Where where = Where::unspecified;
   std::int64_t offset = 0;
@@ -57,7 +57,8 @@ class CfaRows {
   // Rows of the program of one FDE that covers [begin, end). `program` must outlive the object.
   CfaRows(const CfaContext& context, ByteCursor program, std::uint64_t begin, std::uint64_t end);
 
-  // Moves to the next row; false after the last. Rows are not empty, ascend, and cover [begin, end).
+  // Moves to the next row; false after the last. Rows are not empty, ascend, and cover [begin,
+  // end).
   bool next();
   std::uint64_t begin() const { return row_begin_; }
   std::uint64_t end() const { return location_; }

@@ -143,8 +143,6 @@ class Parser {
 
 }  // namespace
 
-FrameEntries parse_frame_entries(const FrameSection& section) {
-  return Parser(section).parse();
-}
+FrameEntries parse_frame_entries(const FrameSection& section) { return Parser(section).parse(); }
 
 }  // namespace heapledger

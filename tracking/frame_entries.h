@@ -23,16 +23,16 @@ struct FrameSection {
 
 struct Cie {
   CfaContext context;
-  bool usable = false;     // understood, and its return address column is rip
-  bool signal = false;     // augmentation S: the frame of a signal handler's return
-  bool augmented = false;  // augmentation z: FDEs carry their data's size
+  bool usable = false;              // understood, and its return address column is rip
+  bool signal = false;              // augmentation S: the frame of a signal handler's return
+  bool augmented = false;           // augmentation z: FDEs carry their data's size
   std::uint64_t fde_data_size = 0;  // when not augmented
 };
 
-struct FrameEntry {  // an FDE, or a stretch of code whose rule is known otherwise
+struct FrameEntry {         // an FDE, or a stretch of code whose rule is known otherwise
   std::uint64_t begin = 0;  // link-time addresses, half-open, never empty
   std::uint64_t end = 0;
-  std::uint32_t cie = 0;    // index
+  std::uint32_t cie = 0;                      // index
   std::optional<agent::RuleBody> fixed = {};  // the rule of all of it; `program` is then not used
   std::span<const std::byte> program = {};
   std::uint64_t program_address = 0;

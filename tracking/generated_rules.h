@@ -17,6 +17,7 @@ namespace heapledger {
 std::vector<FrameEntry> plt_entries(const ElfFile& elf);
 
 // `mov $15, %rax; syscall` in executable bytes that `covered` (sorted, disjoint) leaves free.
-std::vector<FrameEntry> signal_return_entries(const ElfFile& elf, std::span<const FrameEntry> covered);
+std::vector<FrameEntry> signal_return_entries(const ElfFile& elf,
+                                              std::span<const FrameEntry> covered);
 
 }  // namespace heapledger

@@ -6,8 +6,8 @@
 namespace heapledger {
 namespace {
 
-constexpr std::uint64_t kTimeBits = 30;           // of a slot
-constexpr std::uint64_t kAlmostNow = 1 << 16;     // ticks a clock of another core may be ahead
+constexpr std::uint64_t kTimeBits = 30;        // of a slot
+constexpr std::uint64_t kAlmostNow = 1 << 16;  // ticks a clock of another core may be ahead
 constexpr unsigned kIncarnationShift = 48;
 
 }  // namespace
@@ -16,9 +16,9 @@ const Allocation* Ledger::find(Address address) const {
   const auto holds = [&](const Allocation& a) {
     return address - a.block.start < std::max<std::uint64_t>(a.block.size, 1);
   };
-  const auto after = std::upper_bound(
-      allocations_.begin(), allocations_.end(), address,
-      [](Address value, const Allocation& a) { return value < a.block.start; });
+  const auto after =
+      std::upper_bound(allocations_.begin(), allocations_.end(), address,
+                       [](Address value, const Allocation& a) { return value < a.block.start; });
   if (after == allocations_.begin()) return nullptr;
   if (holds(after[-1])) return &after[-1];
   // Between the heap blocks of a mapped segment.

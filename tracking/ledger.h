@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The debugger session's copy of the agent's ledger: the outstanding allocations of one stop and the
-// stacks they came from, taken with bulk reads.
+// The debugger session's copy of the agent's ledger: the outstanding allocations of one stop and
+// the stacks they came from, taken with bulk reads.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ using StackId = std::uint32_t;
 struct Allocation {
   Block block;
   StackId stack = 0;
-  std::uint32_t time = 0;     // ticks since start, see Ledger::age_ms
-  std::uint16_t thread = 0;   // index into Ledger::threads
+  std::uint32_t time = 0;    // ticks since start, see Ledger::age_ms
+  std::uint16_t thread = 0;  // index into Ledger::threads
   agent::Kind kind = agent::Kind::none;
   bool truncated : 1 = false;  // the stack is incomplete
   bool in_flight : 1 = false;  // a realloc of it was in progress
@@ -35,17 +35,17 @@ struct Allocation {
 struct LedgerCounters {
   std::uint64_t allocations = 0;  // since tracking started
   std::uint64_t releases = 0;
-  std::uint64_t bytes = 0;        // requested, cumulative
+  std::uint64_t bytes = 0;  // requested, cumulative
   std::uint64_t unknown_releases = 0;
   std::uint64_t mismatched_releases = 0;
   std::uint64_t truncated_stacks = 0;
-  std::uint64_t dropped = 0;            // allocations not recorded for lack of memory
+  std::uint64_t dropped = 0;  // allocations not recorded for lack of memory
   std::uint64_t dropped_mappings = 0;
-  std::uint64_t dropped_stacks = 0;     // recorded without a stack
-  std::uint64_t in_flight = 0;          // calls in progress at the stop
+  std::uint64_t dropped_stacks = 0;  // recorded without a stack
+  std::uint64_t in_flight = 0;       // calls in progress at the stop
   std::uint64_t frames_walked = 0;
   std::uint64_t frames_reused = 0;
-  std::uint64_t ledger_bytes = 0;       // opened memory of the arena
+  std::uint64_t ledger_bytes = 0;  // opened memory of the arena
 };
 
 class Ledger {
@@ -53,24 +53,25 @@ class Ledger {
   static constexpr std::size_t kMaxStack = 2 * agent::kMaxFrames;
 
   // Takes in everything. Hostile or damaged contents give an Error or are counted in `damaged`;
-  // work and memory are bounded by the memory actually mapped. `state` is the agent::State's address.
-  // With a `progress` target: Ctrl-C gives an Error, and a core is not taken for a live process.
+  // work and memory are bounded by the memory actually mapped. `state` is the agent::State's
+  // address. With a `progress` target: Ctrl-C gives an Error, and a core is not taken for a live
+  // process.
   static Result<Ledger> read(const Memory& memory, Address state, Target* progress = nullptr);
 
   // Sorted by start. Heap blocks never overlap each other; mapped segments come from replaying the
   // mapping records and may enclose heap blocks only when an allocator's own mapping was recorded.
   std::span<const Allocation> allocations() const { return allocations_; }
-  const Allocation* find(Address address) const;         // whose [start, start+max(size,1)) contains it
-  // Return addresses, innermost first: CodeAddress::pc is the return address itself (not minus 1), or
-  // where a signal arrived (CodeAddress::interrupted).
-  // At most kMaxStack frames, also when a damaged depot has a cycle.
+  const Allocation* find(Address address) const;  // whose [start, start+max(size,1)) contains it
+  // Return addresses, innermost first: CodeAddress::pc is the return address itself (not minus 1),
+  // or where a signal arrived (CodeAddress::interrupted). At most kMaxStack frames, also when a
+  // damaged depot has a cycle.
   std::vector<CodeAddress> stack(StackId id) const;
   std::uint32_t tid(const Allocation& allocation) const;  // 0: unknown
   // Age in milliseconds at the moment of reading; nullopt when time was not recorded. In a core the
   // moment is that of the newest entry: nothing in a core says when it was written.
   std::optional<std::uint64_t> age_ms(const Allocation& allocation) const;
   const LedgerCounters& counters() const { return counters_; }
-  std::uint64_t damaged() const { return damaged_; }      // entries that made no sense, skipped
+  std::uint64_t damaged() const { return damaged_; }  // entries that made no sense, skipped
   // Memory that belongs to the ledger: never a root, never a block.
   std::span<const AddressRange> own_memory() const { return own_memory_; }
 

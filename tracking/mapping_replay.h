@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is left of the program's mappings after everything it did to them: the records of mmap, mremap
-// and shmat in the order they happened, less the ranges released or mapped over since.
+// What is left of the program's mappings after everything it did to them: the records of mmap,
+// mremap and shmat in the order they happened, less the ranges released or mapped over since.
 //
 //   mmap   |--------------|
 //   munmap      |---|               ->   |----|   |----|
@@ -17,8 +17,12 @@
 namespace heapledger {
 
 struct MappingEvent {
-  enum class Action : std::uint8_t { map, unmap, detach };  // detach: all that is left of the segment
-                                                            // that was attached at range.begin
+  enum class Action : std::uint8_t {
+    map,
+    unmap,
+    detach
+  };  // detach: all that is left of the segment
+      // that was attached at range.begin
   std::uint64_t sequence = 0;
   AddressRange range;
   Action action = Action::map;

@@ -33,7 +33,8 @@ double tsc_ms_per_cycle() {
     nanosleep(&rest, nullptr);
     now = sample();
   }
-  return double(now.nanoseconds - g_loaded.nanoseconds) / 1e6 / double(now.cycles - g_loaded.cycles);
+  return double(now.nanoseconds - g_loaded.nanoseconds) / 1e6 /
+         double(now.cycles - g_loaded.cycles);
 }
 
 }  // namespace heapledger

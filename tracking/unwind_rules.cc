@@ -99,7 +99,8 @@ std::span<const std::byte> debug_frame_bytes(const ElfFile& elf, const ElfSectio
   return storage;
 }
 
-// Without section headers: PT_GNU_EH_FRAME leads to .eh_frame (Linux Standard Base, section 10.6.2).
+// Without section headers: PT_GNU_EH_FRAME leads to .eh_frame (Linux Standard Base,
+// section 10.6.2).
 std::optional<FrameSection> eh_frame_by_segment(const ElfFile& elf) {
   for (const ElfSegment& segment : elf.segments()) {
     if (segment.type != PT_GNU_EH_FRAME) continue;
@@ -163,9 +164,9 @@ void fill_gaps(const ElfFile& elf, std::vector<FrameEntry>& entries, std::vector
   put_in_order(elf, more);
   const std::size_t covered = entries.size();
   for (const FrameEntry& entry : more) {
-    const auto after = std::partition_point(
-        entries.begin(), entries.begin() + std::ptrdiff_t(covered),
-        [&](const FrameEntry& known) { return known.end <= entry.begin; });
+    const auto after =
+        std::partition_point(entries.begin(), entries.begin() + std::ptrdiff_t(covered),
+                             [&](const FrameEntry& known) { return known.end <= entry.begin; });
     const bool is_free =
         after == entries.begin() + std::ptrdiff_t(covered) || after->begin >= entry.end;
     if (is_free) entries.push_back(entry);
@@ -195,8 +196,8 @@ Result<UnwindTable> compile_unwind_rules(const ElfFile& elf) {
 
   std::vector<std::byte> inflated;
   if (const ElfSection* section = elf.section(".debug_frame")) {
-    FrameEntries more = parse_frame_entries(
-        {debug_frame_bytes(elf, *section, inflated), section->address, false});
+    FrameEntries more =
+        parse_frame_entries({debug_frame_bytes(elf, *section, inflated), section->address, false});
     for (FrameEntry& entry : more.entries) entry.cie += std::uint32_t(frames.cies.size());
     frames.cies.insert(frames.cies.end(), more.cies.begin(), more.cies.end());
     fill_gaps(elf, entries, std::move(more.entries));

@@ -181,7 +181,8 @@ TEST(Outstanding, ListsTheBlocksOfAGroupByAddress) {
   PlayedAgent agent;
   const StackId a = agent.node(0xa000, 0);
   const StackId b = agent.node(0xb000, 0);
-  for (unsigned i = 0; i < 6; ++i) agent.insert(kHeap + 0x40 * (5 - i), 8, Kind::malloc, i % 2 != 0 ? a : b);
+  for (unsigned i = 0; i < 6; ++i)
+    agent.insert(kHeap + 0x40 * (5 - i), 8, Kind::malloc, i % 2 != 0 ? a : b);
   const Ledger ledger = agent.read();
   const auto groups = group_by_stack(ledger, {}, OutstandingOrder::size);
   ASSERT_EQ(groups.size(), 2u);

@@ -87,15 +87,15 @@ std::vector<Range> parse_one(unsigned encoding, const Bytes& location) {
 
 TEST(FrameEntries, ReadsEveryPointerEncoding) {
   const std::vector<Range> expected{{0x1234, 0x1244}};
-  EXPECT_EQ(parse_one(0x00, Bytes().u64(0x1234).u64(0x10)), expected);       // absptr
-  EXPECT_EQ(parse_one(0x01, Bytes().raw({0xb4, 0x24, 0x10})), expected);     // uleb128
-  EXPECT_EQ(parse_one(0x02, Bytes().u16(0x1234).u16(0x10)), expected);       // udata2
-  EXPECT_EQ(parse_one(0x03, Bytes().u32(0x1234).u32(0x10)), expected);       // udata4
-  EXPECT_EQ(parse_one(0x04, Bytes().u64(0x1234).u64(0x10)), expected);       // udata8
-  EXPECT_EQ(parse_one(0x09, Bytes().raw({0xb4, 0x24, 0x10})), expected);     // sleb128
-  EXPECT_EQ(parse_one(0x0a, Bytes().u16(0x1234).u16(0x10)), expected);       // sdata2
-  EXPECT_EQ(parse_one(0x0b, Bytes().u32(0x1234).u32(0x10)), expected);       // sdata4
-  EXPECT_EQ(parse_one(0x0c, Bytes().u64(0x1234).u64(0x10)), expected);       // sdata8
+  EXPECT_EQ(parse_one(0x00, Bytes().u64(0x1234).u64(0x10)), expected);    // absptr
+  EXPECT_EQ(parse_one(0x01, Bytes().raw({0xb4, 0x24, 0x10})), expected);  // uleb128
+  EXPECT_EQ(parse_one(0x02, Bytes().u16(0x1234).u16(0x10)), expected);    // udata2
+  EXPECT_EQ(parse_one(0x03, Bytes().u32(0x1234).u32(0x10)), expected);    // udata4
+  EXPECT_EQ(parse_one(0x04, Bytes().u64(0x1234).u64(0x10)), expected);    // udata8
+  EXPECT_EQ(parse_one(0x09, Bytes().raw({0xb4, 0x24, 0x10})), expected);  // sleb128
+  EXPECT_EQ(parse_one(0x0a, Bytes().u16(0x1234).u16(0x10)), expected);    // sdata2
+  EXPECT_EQ(parse_one(0x0b, Bytes().u32(0x1234).u32(0x10)), expected);    // sdata4
+  EXPECT_EQ(parse_one(0x0c, Bytes().u64(0x1234).u64(0x10)), expected);    // sdata8
 }
 
 TEST(FrameEntries, CountsPcRelativePointersFromWhereTheyStand) {
@@ -108,11 +108,11 @@ TEST(FrameEntries, CountsPcRelativePointersFromWhereTheyStand) {
 
 TEST(FrameEntries, LeavesOutWhatItCannotLocate) {
   const std::vector<Range> nothing;
-  EXPECT_EQ(parse_one(0x9b, Bytes().u32(0x1234).u32(0x10)), nothing);  // indirect
-  EXPECT_EQ(parse_one(0x4b, Bytes().u32(0x1234).u32(0x10)), nothing);  // relative to a function
-  EXPECT_EQ(parse_one(0xff, Bytes().u32(0x1234).u32(0x10)), nothing);  // omitted
-  EXPECT_EQ(parse_one(0x03, Bytes().u32(0x1234).u32(0)), nothing);     // empty function
-  EXPECT_EQ(parse_one(0x03, Bytes().u32(0).u32(0x10)), nothing);       // discarded by the linker
+  EXPECT_EQ(parse_one(0x9b, Bytes().u32(0x1234).u32(0x10)), nothing);   // indirect
+  EXPECT_EQ(parse_one(0x4b, Bytes().u32(0x1234).u32(0x10)), nothing);   // relative to a function
+  EXPECT_EQ(parse_one(0xff, Bytes().u32(0x1234).u32(0x10)), nothing);   // omitted
+  EXPECT_EQ(parse_one(0x03, Bytes().u32(0x1234).u32(0)), nothing);      // empty function
+  EXPECT_EQ(parse_one(0x03, Bytes().u32(0).u32(0x10)), nothing);        // discarded by the linker
   EXPECT_EQ(parse_one(0x00, Bytes().u64(~0x7ull).u64(0x10)), nothing);  // wraps around
 }
 
@@ -163,7 +163,8 @@ namespace {
 
 class GuardedBytes {
  public:
-  explicit GuardedBytes(std::size_t size) : size_(size), mapped_((size + 4095) / 4096 * 4096 + 4096) {
+  explicit GuardedBytes(std::size_t size)
+      : size_(size), mapped_((size + 4095) / 4096 * 4096 + 4096) {
     base_ = static_cast<std::byte*>(
         mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     mprotect(base_ + mapped_ - 4096, 4096, PROT_NONE);

@@ -27,8 +27,8 @@ TEST(Ledger, ListsBlocksByAddressWithTheirSizesAndKinds) {
   PlayedAgent agent;
   agent.insert(0x7f1200000010, 100, Kind::calloc);
   agent.insert(kHeap + 0x40, 24, Kind::operator_new);
-  agent.insert(kHeap + 0x10, 16, Kind::malloc);       // upper half of its granule
-  agent.insert(kHeap + 0x20000, 0, Kind::malloc);     // the next leaf
+  agent.insert(kHeap + 0x10, 16, Kind::malloc);    // upper half of its granule
+  agent.insert(kHeap + 0x20000, 0, Kind::malloc);  // the next leaf
   agent.insert(kHeap + 0x200000000, 1ull << 40, Kind::operator_new_array);  // the next table
   const Ledger ledger = agent.read();
   EXPECT_EQ(text(ledger),
@@ -126,7 +126,8 @@ TEST(Ledger, GivesStacksInnermostFirst) {
   agent.insert(kHeap, 8, Kind::malloc, inner);
   const Ledger ledger = agent.read();
   ASSERT_EQ(ledger.allocations().size(), 1u);
-  EXPECT_EQ(pcs(ledger, ledger.allocations()[0].stack), (std::vector<Address>{0x403000, 0x402000, 0x401000}));
+  EXPECT_EQ(pcs(ledger, ledger.allocations()[0].stack),
+            (std::vector<Address>{0x403000, 0x402000, 0x401000}));
   EXPECT_EQ(pcs(ledger, other), (std::vector<Address>{0x404000, 0x402000, 0x401000}));
   EXPECT_EQ(ledger.stack(inner)[1].incarnation, 3);
   EXPECT_EQ(ledger.stack(inner)[0].incarnation, 0);
@@ -135,7 +136,8 @@ TEST(Ledger, GivesStacksInnermostFirst) {
 TEST(Ledger, ReadsNodesOfSeveralChunks) {
   PlayedAgent agent;
   StackId id = 0;
-  for (unsigned i = 1; i <= 3 * agent::kNodesPerChunk; ++i) id = agent.node(0x400000 + i, i % 100 == 1 ? 0 : id);
+  for (unsigned i = 1; i <= 3 * agent::kNodesPerChunk; ++i)
+    id = agent.node(0x400000 + i, i % 100 == 1 ? 0 : id);
   const Ledger ledger = agent.read();
   EXPECT_EQ(ledger.stack(12288).front().pc, 0x403000u);
   EXPECT_EQ(ledger.stack(12288).size(), 88u);
@@ -163,7 +165,9 @@ TEST(Ledger, FindsTheBlockAroundAnAddress) {
   agent.insert(kHeap + 0x10000, 16);
   agent.insert(kHeap + 0x11000, 16);
   const Ledger ledger = agent.read();
-  const auto start_of = [&](Address a) { return ledger.find(a) == nullptr ? 0 : ledger.find(a)->block.start; };
+  const auto start_of = [&](Address a) {
+    return ledger.find(a) == nullptr ? 0 : ledger.find(a)->block.start;
+  };
   EXPECT_EQ(start_of(kHeap + 0x1f), 0u);
   EXPECT_EQ(start_of(kHeap + 0x20), kHeap + 0x20);
   EXPECT_EQ(start_of(kHeap + 0x3f), kHeap + 0x20);
@@ -276,7 +280,9 @@ TEST(Ledger, TellsAges) {
   agent.state->flags = agent::kRecordTime;
   const double cycles_per_ms = 1 / tsc_ms_per_cycle();
   agent.state->start_tsc = tsc_now() - std::uint64_t(10'000 * cycles_per_ms);  // 10 s ago
-  const auto ticks = [&](double ms) { return std::uint32_t(std::uint64_t(ms * cycles_per_ms) >> agent::kTimeShift); };
+  const auto ticks = [&](double ms) {
+    return std::uint32_t(std::uint64_t(ms * cycles_per_ms) >> agent::kTimeShift);
+  };
   agent.insert(kHeap, 8, Kind::malloc, 0, 0, 0);
   agent.insert(kHeap + 0x20, 8, Kind::malloc, 0, 0, ticks(9'000));
   agent.insert(kHeap + 0x40, 8, Kind::malloc, 0, 0, ticks(10'500));  // another core's clock
@@ -343,7 +349,7 @@ TEST(Ledger, CountsMappingRecordsThatMakeNoSense) {
   PlayedAgent agent;
   agent.mapping(1, Kind::mmap, 0x1000000, 0);
   agent.mapping(2, Kind::malloc, 0x1000000, 0x1000);
-  agent.mapping(3, Kind::mmap, 0x7ffffffff000, 0x1000);   // the last page of user addresses: fine
+  agent.mapping(3, Kind::mmap, 0x7ffffffff000, 0x1000);  // the last page of user addresses: fine
   agent.mapping(4, Kind::mmap, 0x7ffffffff000, 0x2000);
   agent.mapping(5, Kind::mmap, 0x8000000000000000, 0x1000);
   agent.mapping(6, Kind::mmap, 0x1000000, UINT64_MAX);
@@ -382,10 +388,11 @@ TEST(Ledger, RefusesWhatIsNoLedger) {
 TEST(Ledger, FollowsNoPointerOutOfTheArena) {
   PlayedAgent agent;
   agent.insert(kHeap, 8);
-  std::vector<agent::Slot> outside(1 << 13, agent::pack({true, false, Kind::malloc, false, 0, 8, 0, 0, 0}));
+  std::vector<agent::Slot> outside(1 << 13,
+                                   agent::pack({true, false, Kind::malloc, false, 0, 8, 0, 0, 0}));
   *agent.leaf_pointer(kHeap + 0x20000) = reinterpret_cast<Address>(outside.data()) & ~Address{4095};
-  *agent.leaf_pointer(kHeap + 0x40000) = agent.state->arena_begin + 8;      // not aligned
-  *agent.leaf_pointer(kHeap + 0x60000) = agent.state->arena_end - 4096;     // not opened
+  *agent.leaf_pointer(kHeap + 0x40000) = agent.state->arena_begin + 8;   // not aligned
+  *agent.leaf_pointer(kHeap + 0x60000) = agent.state->arena_end - 4096;  // not opened
   *agent.leaf_pointer(kHeap + 0x80000) = UINT64_MAX;
   agent.state->directory[3] = 0x1000;
   agent.state->nodes[0] = agent.address();
@@ -453,12 +460,12 @@ TEST(Ledger, SkipsEntriesThatMakeNoSense) {
 
 TEST(Ledger, KeepsTheNewerOfTwoBlocksThatOverlap) {
   PlayedAgent agent;
-  agent.insert(kHeap, 0x100, Kind::malloc, 0, 0, 5);          // stale
+  agent.insert(kHeap, 0x100, Kind::malloc, 0, 0, 5);  // stale
   agent.insert(kHeap + 0x40, 8, Kind::calloc, 0, 0, 9);
   agent.insert(kHeap + 0x80, 8, Kind::calloc, 0, 0, 9);
   agent.insert(kHeap + 0x1000, 0x100, Kind::malloc, 0, 0, 9);
-  agent.insert(kHeap + 0x1040, 8, Kind::calloc, 0, 0, 5);     // stale
-  agent.insert(kHeap + 0x1100, 8, Kind::calloc, 0, 0, 5);     // right behind it
+  agent.insert(kHeap + 0x1040, 8, Kind::calloc, 0, 0, 5);  // stale
+  agent.insert(kHeap + 0x1100, 8, Kind::calloc, 0, 0, 5);  // right behind it
   const Ledger ledger = agent.read();
   EXPECT_EQ(text(ledger),
             "0x555555560040+0x8 calloc\n0x555555560080+0x8 calloc\n"
@@ -489,7 +496,8 @@ TEST(Ledger, SurvivesRandomDamage) {
     for (int i = 0; i < 50; ++i) {
       id = agent.node(0x400000 + i, id);
       agent.insert(kHeap + 0x1000 * i, 64, Kind::malloc, id, agent.thread_record(1 + i), i);
-      agent.mapping(i, i % 3 != 0 ? Kind::mmap : Kind::munmap, 0x7f0000000000 + 0x1000 * (random() % 64), 0x3000);
+      agent.mapping(i, i % 3 != 0 ? Kind::mmap : Kind::munmap,
+                    0x7f0000000000 + 0x1000 * (random() % 64), 0x3000);
       agent.insert_odd(kHeap + 0x1000 * i + 0x801, 3);
     }
     put_in_flight(agent.thread(2), Kind::realloc, kHeap + 0x900, 0x20);
@@ -501,7 +509,8 @@ TEST(Ledger, SurvivesRandomDamage) {
     };
     for (int i = 0; i < 200; ++i) {
       damage(reinterpret_cast<void*>(agent.state->arena_begin), agent.state->arena_next);
-      if (round % 2 != 0) damage(&agent.state->odd, sizeof(agent::State) - offsetof(agent::State, odd));
+      if (round % 2 != 0)
+        damage(&agent.state->odd, sizeof(agent::State) - offsetof(agent::State, odd));
     }
     const Ledger ledger = agent.read();
     damaged += ledger.damaged();
@@ -530,7 +539,8 @@ TEST(Ledger, ReadsAMillionBlocksWhole) {
   }
   const auto begin = std::chrono::steady_clock::now();
   const Ledger ledger = agent.read();
-  const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  const double ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   RecordProperty("milliseconds", std::to_string(ms));
   ASSERT_EQ(ledger.allocations().size(), 1'000'000u);
   std::uint64_t read = 0;

@@ -41,7 +41,8 @@ class Drawing {
   Drawing& add(const std::string& pages, Action action) {
     const auto first = pages.find_first_not_of(' ');
     const Address begin = kBase + first * kPage;
-    events_.push_back({events_.size() + 1, {begin, begin + (pages.size() - first) * kPage}, action});
+    events_.push_back(
+        {events_.size() + 1, {begin, begin + (pages.size() - first) * kPage}, action});
     return *this;
   }
   std::vector<MappingEvent> events_;
@@ -60,9 +61,13 @@ TEST(MappingReplay, ReleasesAWholeMapping) {
   EXPECT_EQ(Drawing().map(" ###").unmap("#####").left(), "");
 }
 
-TEST(MappingReplay, ReleasesTheFront) { EXPECT_EQ(Drawing().map("####").unmap("##").left(), "..aa"); }
+TEST(MappingReplay, ReleasesTheFront) {
+  EXPECT_EQ(Drawing().map("####").unmap("##").left(), "..aa");
+}
 
-TEST(MappingReplay, ReleasesTheBack) { EXPECT_EQ(Drawing().map("####").unmap("  ##").left(), "aa"); }
+TEST(MappingReplay, ReleasesTheBack) {
+  EXPECT_EQ(Drawing().map("####").unmap("  ##").left(), "aa");
+}
 
 TEST(MappingReplay, ReleasesTheMiddle) {
   EXPECT_EQ(Drawing().map("#####").unmap("  #").left(), "aa.aa");

@@ -37,7 +37,9 @@ class PlayedAgent {
   PlayedAgent(const PlayedAgent&) = delete;
 
   Address address() const { return reinterpret_cast<Address>(state.get()); }
-  Result<Ledger> try_read() const { return Ledger::read(LocalMemory(std::uint64_t(getpid())), address()); }
+  Result<Ledger> try_read() const {
+    return Ledger::read(LocalMemory(std::uint64_t(getpid())), address());
+  }
   Ledger read() const {
     auto ledger = try_read();
     EXPECT_TRUE(ledger) << (ledger ? "" : ledger.error().message);
@@ -57,7 +59,8 @@ class PlayedAgent {
   }
 
   std::uint64_t* leaf_pointer(Address block) {
-    auto* table = object<std::uint64_t>(state->directory[block >> agent::kTableShift], agent::kTableSize);
+    auto* table =
+        object<std::uint64_t>(state->directory[block >> agent::kTableShift], agent::kTableSize);
     return &table[block >> agent::kLeafShift & (agent::kTableSize - 1)];
   }
   agent::Slot* slot(Address block) {
@@ -77,18 +80,20 @@ class PlayedAgent {
   void insert_odd(Address block, std::uint64_t size) {
     auto* segment = object<agent::OddEntry>(state->odd[0], agent::kOddFirst);
     segment[state->odd_count++ % agent::kOddFirst] = {
-        agent::encode(block), agent::pack({true, false, agent::Kind::malloc, false, 0, size, 0, 0, 0})};
+        agent::encode(block),
+        agent::pack({true, false, agent::Kind::malloc, false, 0, size, 0, 0, 0})};
   }
   StackId node(Address pc, StackId parent, std::uint16_t incarnation = 0) {
     const StackId id = ++state->node_count;
-    auto* chunk = object<agent::Node>(state->nodes[id / agent::kNodesPerChunk], agent::kNodesPerChunk);
+    auto* chunk =
+        object<agent::Node>(state->nodes[id / agent::kNodesPerChunk], agent::kNodesPerChunk);
     chunk[id % agent::kNodesPerChunk] = {pc | std::uint64_t(incarnation) << 48, parent};
     return id;
   }
   std::uint32_t thread_record(std::uint32_t tid) {
     const std::uint32_t index = ++state->thread_count;
-    auto* chunk = object<agent::ThreadRecord>(state->thread_records[index / agent::kThreadsPerChunk],
-                                              agent::kThreadsPerChunk);
+    auto* chunk = object<agent::ThreadRecord>(
+        state->thread_records[index / agent::kThreadsPerChunk], agent::kThreadsPerChunk);
     chunk[index % agent::kThreadsPerChunk] = {tid, 0};
     return index;
   }
@@ -119,13 +124,17 @@ class PlayedAgent {
   agent::Thread* main_ = nullptr;
 };
 
-// "0x1000+16 malloc" a line, mapped segments in brackets, reallocs in progress with a question mark.
+// "0x1000+16 malloc" a line, mapped segments in brackets, reallocs in progress with a question
+// mark.
 inline std::string text(const Ledger& ledger) {
-  static const std::map<agent::Kind, std::string> kNames{
-      {agent::Kind::malloc, "malloc"},       {agent::Kind::calloc, "calloc"},
-      {agent::Kind::realloc, "realloc"},     {agent::Kind::operator_new, "new"},
-      {agent::Kind::operator_new_array, "new[]"}, {agent::Kind::mmap, "mmap"},
-      {agent::Kind::mremap, "mremap"},       {agent::Kind::shmat, "shmat"}};
+  static const std::map<agent::Kind, std::string> kNames{{agent::Kind::malloc, "malloc"},
+                                                         {agent::Kind::calloc, "calloc"},
+                                                         {agent::Kind::realloc, "realloc"},
+                                                         {agent::Kind::operator_new, "new"},
+                                                         {agent::Kind::operator_new_array, "new[]"},
+                                                         {agent::Kind::mmap, "mmap"},
+                                                         {agent::Kind::mremap, "mremap"},
+                                                         {agent::Kind::shmat, "shmat"}};
   std::string out;
   for (const Allocation& a : ledger.allocations()) {
     const auto name = kNames.find(a.kind);

@@ -21,7 +21,8 @@ using agent::RuleType;
 namespace {
 
 std::string text(const RuleBody& body) {
-  static const char* const kNames[] = {"none", "sp", "bp", "end", "signal", "plt", "bp_deref", "bad"};
+  static const char* const kNames[] = {"none",   "sp",  "bp",       "end",
+                                       "signal", "plt", "bp_deref", "bad"};
   std::string out = body.type < std::size(kNames) ? kNames[body.type] : "?";
   if (body.cfa != 0) out += fmt::format(" {:+}", body.cfa);
   if (body.bp != 0) out += fmt::format(" rbp@{:+}", 8 * body.bp);
@@ -78,7 +79,8 @@ class LibdwRules {
     }
     std::int64_t offset = 0;
     std::size_t next = 1;
-    if (next < count && ops[next].atom == DW_OP_plus_uconst) offset = std::int64_t(ops[next++].number);
+    if (next < count && ops[next].atom == DW_OP_plus_uconst)
+      offset = std::int64_t(ops[next++].number);
     if (next == count) return {Register::at_cfa, offset};
     return {ops[next].atom == DW_OP_stack_value ? Register::is_cfa : Register::other, offset};
   }
@@ -146,7 +148,8 @@ Comparison compare(const ElfFile& elf, const UnwindTable& table) {
       const auto theirs = libdw.at(pc);
       if (ours != (theirs ? theirs->rule : "none") && !(!theirs && in_plt(pc))) {
         if (result.different++ == 0) {
-          result.first = fmt::format("{:#x}: {} but libdw {}", pc, ours, theirs ? theirs->rule : "none");
+          result.first =
+              fmt::format("{:#x}: {} but libdw {}", pc, ours, theirs ? theirs->rule : "none");
         }
       }
       ++result.rows;
@@ -223,7 +226,6 @@ TEST(UnwindRules, EqualLibdwRowByRowInPrograms) {
 }
 
 TEST(UnwindRules, NearlyEverythingOfLibcIsExpressible) {
-  const auto elf = open("/proc/self/exe");
   std::uint64_t rows = 0, bad = 0;
   for (const std::string& path : own_modules()) {
     const UnwindTable table = compile(*open(path));
@@ -503,13 +505,14 @@ TEST(UnwindRules, FindsMuslsReturnFromSignals) {
   const UnwindTable table = compile(*elf);
   const auto* begin = elf->bytes().data();
   const unsigned char code[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
-  const auto* found = static_cast<const std::byte*>(
-      memmem(begin, elf->bytes().size(), code, sizeof code));
+  const auto* found =
+      static_cast<const std::byte*>(memmem(begin, elf->bytes().size(), code, sizeof code));
   ASSERT_NE(found, nullptr);
   std::uint64_t address = 0;
   for (const ElfSegment& s : elf->segments()) {
     const auto offset = std::uint64_t(found - begin);
-    if (s.type == PT_LOAD && offset - s.offset < s.file_size) address = s.address + offset - s.offset;
+    if (s.type == PT_LOAD && offset - s.offset < s.file_size)
+      address = s.address + offset - s.offset;
   }
   EXPECT_EQ(text(find_rule(table, address)), "signal");
   EXPECT_EQ(text(find_rule(table, address + 8)), "signal");

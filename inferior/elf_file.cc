@@ -199,8 +199,11 @@ void ElfFile::Impl::collect_symbols() {
   const auto add = [&](std::uint32_t type) {
     for (std::size_t i = 0; i < sections.size(); ++i) {
       if (sections[i].type == type && links[i] - 1 < sections.size()) {  // section 0 is not listed
-        tables.push_back({contents(sections[i]), contents(sections[links[i] - 1]),
-                          type == SHT_DYNSYM});
+        const bool dynamic = type == SHT_DYNSYM;
+        const auto hash = dynamic ? section_index.find(".gnu.hash") : section_index.end();
+        tables.push_back({contents(sections[i]), contents(sections[links[i] - 1]), dynamic,
+                          hash == section_index.end() ? std::span<const std::byte>{}
+                                                      : contents(sections[hash->second])});
         return true;
       }
     }

@@ -24,13 +24,7 @@ std::string_view without_version(std::string_view name) {
   return at == std::string_view::npos || at == 0 ? name : name.substr(0, at);
 }
 
-std::uint32_t hash_of(std::string_view name) {
-  std::uint32_t hash = 2166136261u;  // FNV-1a
-  for (const char c : name) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  }
-  return hash;
-}
+std::size_t hash_of(std::string_view name) { return std::hash<std::string_view>{}(name); }
 
 // Among symbols at one place: the one people know it by.
 int rank(const Elf64_Sym& s) {
@@ -53,6 +47,7 @@ ElfSymbols::ElfSymbols(std::vector<ElfSymbolTable> tables) : tables_(std::move(t
     const std::size_t symbols = std::min(table.symbols.size() / sizeof(Elf64_Sym), room);
     table.symbols = table.symbols.first(symbols * sizeof(Elf64_Sym));
     first_.push_back(count_);
+    hashes_.push_back(ElfGnuHash::parse(table.gnu_hash));
     count_ += static_cast<std::uint32_t>(symbols);
   }
 }
@@ -97,18 +92,19 @@ ElfSymbol ElfSymbols::make(std::uint32_t number, const Elf64_Sym& s) const {
 constexpr std::size_t kMostProbes = 4096;
 
 void ElfSymbols::index_names() const {
-  std::size_t defined = 0;
-  for (std::uint32_t i = 0; i < count(); ++i) {
-    defined += is_defined(raw(i));
-  }
-  names_.assign(std::bit_ceil(defined * 2 + 1), 0);
-  const std::size_t mask = names_.size() - 1;
-  for (std::uint32_t i = 0; i < count(); ++i) {
-    const Elf64_Sym symbol = raw(i);
-    if (!is_defined(symbol)) {
-      continue;
+  std::vector<std::uint32_t> numbers;
+  for (std::size_t table = 0; table < tables_.size(); ++table) {
+    const std::uint32_t end = table + 1 < tables_.size() ? first_[table + 1] : count_;
+    for (std::uint32_t i = first_[table]; !hashes_[table] && i < end; ++i) {
+      if (is_defined(raw(i))) {
+        numbers.push_back(i);
+      }
     }
-    std::size_t slot = hash_of(name_of(i, symbol)) & mask;
+  }
+  names_.assign(std::bit_ceil(numbers.size() * 2 + 1), 0);
+  const std::size_t mask = names_.size() - 1;
+  for (const std::uint32_t i : numbers) {
+    std::size_t slot = hash_of(name_of(i, raw(i))) & mask;
     for (std::size_t probe = 0; probe < kMostProbes; ++probe, slot = (slot + 1) & mask) {
       if (names_[slot] == 0) {
         names_[slot] = i + 1;
@@ -118,8 +114,29 @@ void ElfSymbols::index_names() const {
   }
 }
 
+// False when `visit` has ended it.
+template <typename Visit>
+bool ElfSymbols::for_each_hashed(std::string_view name, std::size_t table, Visit visit) const {
+  const std::uint64_t symbols = tables_[table].symbols.size() / sizeof(Elf64_Sym);
+  bool go_on = true;
+  hashes_[table]->for_each_candidate(name, [&](std::uint32_t number) {
+    if (number < symbols) {
+      const Elf64_Sym symbol = raw(first_[table] + number);
+      go_on = !is_defined(symbol) || name_of(first_[table] + number, symbol) != name ||
+              visit(first_[table] + number, symbol);
+    }
+    return go_on && number < symbols;
+  });
+  return go_on;
+}
+
 template <typename Visit>
 void ElfSymbols::for_each_named(std::string_view name, Visit visit) const {
+  for (std::size_t table = 0; table < tables_.size(); ++table) {
+    if (hashes_[table] && !for_each_hashed(name, table, visit)) {
+      return;
+    }
+  }
   std::call_once(names_once_, [this] { index_names(); });
   const std::size_t mask = names_.size() - 1;
   std::size_t slot = hash_of(name) & mask;

@@ -3,8 +3,8 @@
 // The symbol tables of one ELF file, indexed by name and by address.
 //
 // At launch about 40 names are looked up in every module, so a name must cost a hash, not a pass over
-// the table. The indexes are built when first asked for (thread-safe) and hold 4-byte numbers only;
-// names stay in the mapped file.
+// the table. Dynamic symbols come with the linker's hash table; for the others an index is built when
+// first asked for (thread-safe). It holds 4-byte numbers only; names stay in the mapped file.
 #pragma once
 
 #include <elf.h>
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "inferior/elf_file.h"
+#include "inferior/elf_gnu_hash.h"
 
 namespace heapledger {
 
@@ -27,6 +28,7 @@ struct ElfSymbolTable {
   std::span<const std::byte> symbols;
   std::span<const std::byte> strings;
   bool dynamic = false;
+  std::span<const std::byte> gnu_hash = {};  // .gnu.hash of a dynamic table, where there is one
 };
 
 class ElfSymbols {
@@ -53,11 +55,14 @@ class ElfSymbols {
   ElfSymbol make(std::uint32_t number, const Elf64_Sym& symbol) const;
   template <typename Visit>  // bool visit(number, symbol): false ends it
   void for_each_named(std::string_view name, Visit visit) const;
+  template <typename Visit>
+  bool for_each_hashed(std::string_view name, std::size_t table, Visit visit) const;
   void index_names() const;
   void index_functions() const;
 
   std::vector<ElfSymbolTable> tables_;
   std::vector<std::uint32_t> first_;  // number of each table's symbol 0
+  std::vector<std::optional<ElfGnuHash>> hashes_;  // of each table; those without are indexed here
   std::uint32_t count_ = 0;
 
   // Open addressing; 0 is empty, else symbol number + 1. Entries of one name are met in order of number.

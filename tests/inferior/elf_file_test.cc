@@ -107,6 +107,25 @@ TEST(ElfFile, WithoutSectionHeadersTheDynamicSymbolsAreThere) {
   }
 }
 
+// The linker's hash table and our own index must agree on every name.
+TEST(ElfFile, EveryDefinedNameIsFoundByName) {
+  for (const std::string path : {LIBRARY, "/bin/bash", "/lib/x86_64-linux-gnu/libc.so.6"}) {
+    const auto elf = ElfFile::open(path);
+    ASSERT_TRUE(elf);
+    std::size_t functions = 0;
+    (*elf)->for_each_symbol([&](const ElfSymbol& s) {
+      if (s.type == STT_FUNC || s.type == STT_GNU_IFUNC) {
+        const auto found = (*elf)->functions(s.name);
+        EXPECT_TRUE(std::any_of(found.begin(), found.end(), [&](const ElfSymbol& f) {
+          return f.value == s.value;
+        })) << s.name;
+        ++functions;
+      }
+    });
+    EXPECT_GT(functions, 3u) << path;
+  }
+}
+
 TEST(ElfFile, UndefinedSymbolsAreNotFound) {
   const auto elf = ElfFile::open(PROGRAMS "/stops_pie");
   ASSERT_TRUE(elf) << elf.error().message;

@@ -70,39 +70,41 @@ bool FrameResolver::prepare(std::span<const std::vector<CodeAddress>> stacks) {
   return true;
 }
 
-void FrameResolver::look_up(std::span<const CodeAddress> return_addresses) {
-  std::vector<CodeAddress> calls(return_addresses.begin(), return_addresses.end());
-  for (CodeAddress& call : calls) call.pc -= 1;
+void FrameResolver::look_up(std::span<const CodeAddress> addresses) {
+  const auto back = [](CodeAddress address) { return Address(address.interrupted ? 0 : 1); };
+  std::vector<CodeAddress> calls(addresses.begin(), addresses.end());
+  for (CodeAddress& call : calls) call.pc -= back(call);
   auto answers = target_.symbolize(calls);
   answers.resize(calls.size());
   for (std::size_t i = 0; i < calls.size(); ++i) {
     std::vector<SymbolFrame>& frames = answers[i];
     if (frames.empty()) frames.emplace_back();
     for (SymbolFrame& frame : frames) {
-      frame.address = return_addresses[i].pc;
-      if (!frame.inlined) frame.offset += 1;
-      if (!frame.module.empty()) frame.module_offset += 1;
+      frame.address = addresses[i].pc;
+      if (!frame.inlined) frame.offset += back(addresses[i]);
+      if (!frame.module.empty()) frame.module_offset += back(addresses[i]);
     }
-    name_unloaded(return_addresses[i], frames);
-    known_[return_addresses[i]] = std::move(frames);
+    name_unloaded(addresses[i], frames);
+    known_[addresses[i]] = std::move(frames);
   }
 }
 
 // The debugger has forgotten a module that was unloaded, and may name what stands there now; the
 // module's file still has its functions.
-void FrameResolver::name_unloaded(CodeAddress return_address, std::vector<SymbolFrame>& frames) {
-  const auto origin = origin_ ? origin_(return_address) : std::nullopt;
+void FrameResolver::name_unloaded(CodeAddress address, std::vector<SymbolFrame>& frames) {
+  const auto origin = origin_ ? origin_(address) : std::nullopt;
   if (!origin || origin->loaded) return;
   const std::string module(file_name(origin->path));
   if (!frames.back().function.empty() && frames.back().module == module) return;
   SymbolFrame frame{.module = module,
-                    .module_offset = return_address.pc - origin->bias,
-                    .address = return_address.pc};
+                    .module_offset = address.pc - origin->bias,
+                    .address = address.pc};
   auto [file, is_new] = files_.try_emplace(origin->path);
   if (is_new) {
     if (auto elf = ElfFile::open(origin->path)) file->second = *elf;
   }
-  const auto symbol = file->second ? file->second->function_at(frame.module_offset - 1)
+  const auto symbol = file->second ? file->second->function_at(
+                                         frame.module_offset - (address.interrupted ? 0 : 1))
                                    : std::nullopt;
   if (symbol) {
     frame.function = demangled(symbol->name);

@@ -4,7 +4,8 @@
 //
 // A ledger's stack holds return addresses. The call is the instruction before one, so function and
 // line are looked up at the address minus 1, while the offset that is shown is the return address's
-// own, as bcc memleak shows it. The innermost frames that are the allocator itself (operator new
+// own, as bcc memleak shows it. (Where a signal arrived there was no call: that address is looked up
+// as it is.) The innermost frames that are the allocator itself (operator new
 // calling malloc) say nothing about who allocated and are cut.
 #pragma once
 
@@ -52,12 +53,12 @@ class FrameResolver {
   };
   struct Equal {
     bool operator()(const CodeAddress& a, const CodeAddress& b) const {
-      return a.pc == b.pc && a.incarnation == b.incarnation;
+      return a.pc == b.pc && a.incarnation == b.incarnation && a.interrupted == b.interrupted;
     }
   };
 
-  void look_up(std::span<const CodeAddress> return_addresses);
-  void name_unloaded(CodeAddress return_address, std::vector<SymbolFrame>& frames);
+  void look_up(std::span<const CodeAddress> addresses);
+  void name_unloaded(CodeAddress address, std::vector<SymbolFrame>& frames);
   bool is_cut(const std::vector<SymbolFrame>& frames) const;
 
   Target& target_;

@@ -24,8 +24,6 @@ class LedgerImage {
     state_->granule_shift = 5;
     state_->flags = agent::kRecordStacks;
     state_->arena_begin = kArena;
-    state_->thread_count = 1;
-    state_->node_count = 1;
     nodes_ = open(agent::kNodesPerChunk * sizeof(agent::Node));
     state_->nodes[0] = nodes_;
     records_ = open(agent::kThreadsPerChunk * sizeof(agent::ThreadRecord));
@@ -35,17 +33,18 @@ class LedgerImage {
   agent::State& state() { return *state_; }
 
   std::uint32_t thread(std::uint32_t tid) {
-    put(records_ + state_->thread_count * sizeof(agent::ThreadRecord),
-        agent::ThreadRecord{tid, 0});
-    return state_->thread_count++;
+    const std::uint32_t index = ++state_->thread_count;  // 0 is "unknown"
+    put(records_ + index * sizeof(agent::ThreadRecord), agent::ThreadRecord{tid, 0});
+    return index;
   }
 
   // Return addresses, innermost first.
   std::uint32_t stack(const std::vector<Address>& frames) {
     std::uint32_t parent = 0;
     for (auto pc = frames.rbegin(); pc != frames.rend(); ++pc) {
-      put(nodes_ + state_->node_count * sizeof(agent::Node), agent::Node{*pc, parent, 0});
-      parent = state_->node_count++;
+      const std::uint32_t id = ++state_->node_count;  // 0 is "no stack"
+      put(nodes_ + id * sizeof(agent::Node), agent::Node{*pc, parent, 0});
+      parent = id;
     }
     return parent;
   }
@@ -64,7 +63,7 @@ class LedgerImage {
 
   // Puts everything into the memory of a process.
   void install(FakeMemory& memory) {
-    state_->arena_next = kArena + arena_.size();
+    state_->arena_next = arena_.size();
     state_->arena_opened = arena_.size();
     state_->arena_end = kArena + arena_.size();
     const auto* bytes = reinterpret_cast<const std::byte*>(state_.get());

@@ -31,6 +31,16 @@ TEST_F(FrameResolverTest, OffsetIsTheReturnAddressesOwn) {
   EXPECT_EQ(lines({0x1120}), std::vector<std::string>{"f+0x20 [app]"});
 }
 
+TEST_F(FrameResolverTest, WhereASignalArrivedIsLookedUpAsItIs) {
+  target.function(0x1120, "before", 0x20, "app");
+  target.symbols[0x1120] = {SymbolFrame{.function = "after", .module = "app", .address = 0x1120}};
+  FrameResolver resolver(target, {});
+  const std::vector<std::vector<CodeAddress>> stacks{{{0x1120, 0, true}}, {{0x1120, 0, false}}};
+  resolver.prepare(stacks);
+  EXPECT_EQ(memleak_frame(resolver.frames(stacks[0])[0]), "after+0x0 [app]");
+  EXPECT_EQ(memleak_frame(resolver.frames(stacks[1])[0]), "before+0x20 [app]");
+}
+
 TEST_F(FrameResolverTest, CutsAllocatorFramesAtTheInnerEndOnly) {
   target.function(0x1120, "operator new(unsigned long)", 0x20, "libstdc++.so.6");
   target.function(0x1220, "f", 0x20, "app");

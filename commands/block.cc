@@ -56,6 +56,21 @@ std::string stack_lines(const std::vector<SymbolFrame>& frames, bool truncated) 
   return truncated ? text + "\t\t<stack is incomplete>\n" : text;
 }
 
+// The verdict of the scan of this stop; why there is none as an Error.
+Result<Verdict> verdict_of(Context& context, const Allocation& allocation) {
+  if (allocation.mapped) return fail("mapped segments are roots");
+  const auto scan = context.scan();
+  if (!scan) return tl::unexpected(scan.error());
+  const auto block = (*scan)->scan.find(allocation.block.start);
+  if (!block) return fail("not among the scanned blocks");
+  return (*scan)->scan.verdict(*block);
+}
+
+std::string class_words(const Result<Verdict>& verdict) {
+  return verdict ? std::string(verdict_name(*verdict))
+                 : fmt::format("none ({})", verdict.error().message);
+}
+
 std::string block_text(Context& context, const Ledger& ledger, const Allocation& allocation,
                        Address address, const std::vector<SymbolFrame>& frames) {
   const Block& block = allocation.block;
@@ -67,14 +82,16 @@ std::string block_text(Context& context, const Ledger& ledger, const Allocation&
   text += line("kind", allocation.mapped ? fmt::format("{} (mapped segment)",
                                                        kind_name(allocation.kind))
                                          : std::string(kind_name(allocation.kind)));
+  text += line("class", class_words(verdict_of(context, allocation)));
   text += line("age", age_words(ledger.age_ms(allocation)));
   text += line("thread", thread_words(context, ledger.tid(allocation)));
   if (allocation.in_flight) text += line("note", "a realloc of it is in progress");
   return text + stack_lines(frames, allocation.truncated);
 }
 
-Json block_json(const Ledger& ledger, const Allocation& allocation, Address address,
-                const std::vector<SymbolFrame>& frames) {
+Json block_json(Context& context, const Ledger& ledger, const Allocation& allocation,
+                Address address, const std::vector<SymbolFrame>& frames) {
+  const auto verdict = verdict_of(context, allocation);
   const auto age = ledger.age_ms(allocation);
   return Json{{"kind", "block"},
               {"address", address},
@@ -85,6 +102,7 @@ Json block_json(const Ledger& ledger, const Allocation& allocation, Address addr
                 {"age_ms", age ? Json(*age) : Json(nullptr)},
                 {"thread", ledger.tid(allocation)},
                 {"kind", kind_name(allocation.kind)},
+                {"class", verdict ? Json(verdict_name(*verdict)) : Json(nullptr)},
                 {"mapped", bool(allocation.mapped)},
                 {"in_flight", bool(allocation.in_flight)},
                 {"incomplete", bool(allocation.truncated)},
@@ -146,7 +164,7 @@ Result<void> run(Context& context, const Arguments& arguments) {
   resolver.prepare(stacks);
   const auto frames = resolver.frames(stacks.front());
   output->sink()(output->json()
-                     ? json_text(block_json(ledger, *allocation, address, frames)) + "\n"
+                     ? json_text(block_json(context, ledger, *allocation, address, frames)) + "\n"
                      : block_text(context, ledger, *allocation, address, frames));
   return output->finish();
 }
@@ -159,9 +177,10 @@ Command block_command() {
       .summary = "tell about the block at or around an address",
       .text =
           "Shows the outstanding block that contains ADDR: its start and size, how it was allocated,\n"
-          "how long ago, by which thread, and from where. For an address in no block: the mapping it\n"
-          "is in. ADDR is hexadecimal, with or without 0x; a decimal number (as in JSON) is understood\n"
-          "when a block is there.\n",
+          "its class (reachable or lost, from a scan of this stop), how long ago, by which thread and\n"
+          "from where it was allocated. For an address in no block: the mapping it is in. ADDR is\n"
+          "hexadecimal, with or without 0x; a decimal number (as in JSON) is understood when a block\n"
+          "is there.\n",
       .options = {format_option(), output_option()},
       .positional = PositionalSpec{"ADDR", true, "an address such as 0x7f8f70863220"},
       .examples = {"leaks block 0x7f8f70863220"},

@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/context.h"
 
+#include "commands/judgement.h"
+
 namespace heapledger {
+
+Context::Context(Target& target_, TargetControl& control_)
+    : target(target_), control(control_), tracker(target_, control_) {}
+
+Context::~Context() = default;
+
+void Context::forget_ledger() {
+  scan_.reset();
+  cached_.reset();
+}
 
 Result<void> Context::stopped_process() const {
   switch (target.state()) {
@@ -13,7 +25,7 @@ Result<void> Context::stopped_process() const {
       const auto status = target.exit_status();
       const std::string how = status ? fmt::format(" with status {}", *status) : std::string();
       const std::string who = last_pid ? fmt::format("process {}", *last_pid) : "the process";
-      return fail("{} has exited{}: its memory is gone; run it again and stop it before its end",
+      return fail("{} has exited{}: stop it earlier, or have `leaks at-exit` scan it at its end",
                   who, how);
     }
     case ProcessState::stopped:
@@ -36,7 +48,7 @@ Result<const Ledger*> Context::ledger() {
   auto there = stopped_process();
   if (!there) return tl::unexpected(there.error());
   if (cached_ && cached_->stop_id == target.stop_id()) return &cached_->ledger;
-  cached_.reset();
+  forget_ledger();
   if (!read_ledger) {
     adopt_once();
     if (!tracker.has_ledger()) {
@@ -52,10 +64,27 @@ Result<const Ledger*> Context::ledger() {
   return &cached_->ledger;
 }
 
+Result<const ProcessScan*> Context::scan(LeaderRule leader) {
+  const auto read = ledger();
+  if (!read) return tl::unexpected(read.error());
+  if (scan_ && scan_->leader == leader) return &scan_->scan;
+  scan_.reset();
+  ProcessScanOptions options;
+  options.scan.leader = leader;
+  options.tracked_from_start = tracked_from_start;
+  auto made = make_scan ? make_scan(**read, options)
+                        : scan_process(target, **read, tracker.own_memory(), options);
+  if (!made) return tl::unexpected(made.error());
+  scan_ = CachedScan{leader, std::move(*made)};
+  return &scan_->scan;
+}
+
 void Context::forget_process() {
   tracker.forget();
-  cached_.reset();
+  forget_ledger();
   adopted_ = false;
+  launched = false;
+  tracked_from_start = false;
   stopped_by_user = false;
   spoke = false;
 }

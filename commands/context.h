@@ -6,11 +6,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "analysis/process_scan.h"
 #include "inferior/target.h"
-#include "report/output_file.h"
 #include "report/stack_frames.h"
 #include "tracking/tracker.h"
 
@@ -21,10 +22,13 @@ struct Settings {
   TrackingOptions tracking;   // for the next start
 };
 
+struct AtExit;
+struct Judgement;
+
 class Context {
  public:
-  Context(Target& target_, TargetControl& control_) : target(target_), control(control_),
-                                                      tracker(target_, control_) {}
+  Context(Target& target_, TargetControl& control_);
+  ~Context();
 
   Target& target;
   TargetControl& control;
@@ -34,13 +38,23 @@ class Context {
   bool spoke = false;                     // why nothing is tracked was said once for this process
   std::optional<int> exit_code;           // for the debugger, set by a command
   std::optional<std::uint64_t> last_pid;  // of the process that is there or was
+  bool launched = false;                  // by the debugger, so that tracking sees its beginning
+  bool tracked_from_start = false;        // no block is older than tracking
+
+  std::unique_ptr<AtExit> at_exit;        // leaks at-exit was given
+  std::unique_ptr<Judgement> judgement;   // of the last process that came to its end
+  std::string last_report;                // of that process
 
   // The ledger as it is at this stop, read once. An Error says in the user's words why there is
   // none (no process, running, not tracked ...).
   Result<const Ledger*> ledger();
-  void forget_ledger() { cached_.reset(); }
+  // Its reachability scan, made once per stop. What who-owns and the others read is the exact one.
+  Result<const ProcessScan*> scan(LeaderRule leader = LeaderRule::exact);
+  void forget_ledger();
   // Unit tests put a ledger of their own here; otherwise the tracker's.
   std::function<Result<Ledger>()> read_ledger;
+  // The same for scans.
+  std::function<Result<ProcessScan>(const Ledger&, const ProcessScanOptions&)> make_scan;
 
   // The process is there, stopped, and of a kind the project can read; else the user's words.
   Result<void> stopped_process() const;
@@ -56,7 +70,12 @@ class Context {
     std::uint64_t stop_id;
     Ledger ledger;
   };
+  struct CachedScan {
+    LeaderRule leader;
+    ProcessScan scan;
+  };
   std::optional<Cached> cached_;
+  std::optional<CachedScan> scan_;  // of cached_
   bool adopted_ = false;
 };
 

@@ -49,7 +49,16 @@ std::string option_lines(const Command& command) {
   for (const OptionSpec& option : command.options) width = std::max(width, left(option).size());
   std::string text = "\nOptions:\n";
   for (const OptionSpec& option : command.options) {
-    text += fmt::format("  {:<{}}  {}\n", left(option), width, option.help);
+    text += fmt::format("  {:<{}}", left(option), width);
+    std::size_t column = width + 2;
+    std::istringstream words(option.help);
+    for (std::string word; words >> word; column += word.size()) {
+      const bool fits = column == width + 2 || column + 1 + word.size() <= kWidth;
+      text += fits ? (column == width + 2 ? "  " : " ") : "\n" + std::string(width + 4, ' ');
+      column = fits ? column + (column == width + 2 ? 2 : 1) : width + 4;
+      text += word;
+    }
+    text += '\n';
   }
   return text;
 }

@@ -9,8 +9,9 @@ namespace heapledger {
 
 std::span<const Command> commands() {
   static const std::vector<Command> table = {
-      top_command(),   block_command(),  start_command(), stop_command(),
-      auto_command(),  status_command(), help_command(),
+      scan_command(),  top_command(),     who_owns_command(), block_command(),
+      roots_command(), start_command(),   stop_command(),     auto_command(),
+      status_command(), at_exit_command(), verdict_command(),  help_command(),
   };
   return table;
 }
@@ -21,7 +22,6 @@ Result<const Command*> find_command(std::string_view name) {
     if (command.name == name) return &command;
     if (!command.name.empty() && command.name.starts_with(name)) candidates.push_back(&command);
   }
-  if (name.empty()) return fail("no command: `leaks help` lists them");
   if (candidates.size() == 1) return candidates.front();
   if (candidates.empty()) return fail("unknown command '{}': `leaks help` lists them", name);
   std::vector<std::string> names;

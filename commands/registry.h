@@ -36,12 +36,17 @@ Result<const Command*> find_command(std::string_view name);
 std::string usage(const Command& command);
 
 // One function per file of this folder.
+Command at_exit_command();
 Command auto_command();
 Command block_command();
 Command help_command();
+Command roots_command();
+Command scan_command();
 Command start_command();
 Command status_command();
 Command stop_command();
 Command top_command();
+Command verdict_command();
+Command who_owns_command();
 
 }  // namespace heapledger

@@ -8,8 +8,11 @@
 #include "commands/completion.h"
 #include "commands/context.h"
 #include "commands/dispatch.h"
+#include "commands/exit_report.h"
 #include "commands/help.h"
 #include "commands/hook_lines.h"
+#include "commands/judgement.h"
+#include "commands/launched.h"
 #include "commands/registry.h"
 #include "commands/tracking_start.h"
 
@@ -30,9 +33,12 @@ struct Session::Impl {
   }
 
   std::string first_event() {
-    if (!context.settings.automatic || context.stopped_by_user) return "";
+    if (!context.settings.automatic || !context.launched || context.stopped_by_user) return "";
     auto line = start_tracking(context);
-    if (line) return *line;
+    if (line) {
+      context.tracked_from_start = true;
+      return *line;
+    }
     // At a later event there may be something to hook; what is in the way is told once.
     if (std::exchange(context.spoke, true)) return "";
     return "heapledger: " + line.error().message + "\n";
@@ -63,14 +69,20 @@ std::string Session::on_loader_event() {
 }
 
 std::string Session::on_exec() {
+  const bool launched = impl_->context.launched;
   impl_->context.forget_process();
+  impl_->context.launched = launched;
   return "";
 }
 
 std::string Session::on_launch() {
   impl_->context.forget_process();
   impl_->context.last_pid.reset();
+  impl_->context.judgement.reset();
   impl_->follow_process();
+  // A front end may not know whether its user launched or attached.
+  const bool local = impl_->context.target.kind() == ProcessKind::live_local;
+  impl_->context.launched = !local || launched_by_its_tracer(impl_->context.target.pid());
   return "";
 }
 
@@ -79,10 +91,13 @@ std::string Session::on_process_gone() {
   return "";
 }
 
-std::string Session::on_exit_call(int, std::optional<int>&) { return ""; }
+std::string Session::on_exit_call(int status, std::optional<int>& exit_code) {
+  if (!impl_->context.at_exit) return "";
+  return report_at_exit(impl_->context, status, exit_code);
+}
 
 bool Session::armed() const { return impl_->context.settings.automatic; }
-bool Session::wants_exit_call() const { return false; }
+bool Session::wants_exit_call() const { return impl_->context.at_exit != nullptr; }
 Tracker& Session::tracker() { return impl_->context.tracker; }
 
 CommandResult Session::run(std::span<const std::string> arguments) {

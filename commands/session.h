@@ -33,10 +33,13 @@ class Session {
   // Events. Each returns text for the user (whole lines), usually empty.
   //
   // The loader says that libraries were added or removed and are relocated, or a static program is
-  // about to start: all threads stopped. Arms tracking when it is on (leaks auto) and follows modules.
+  // about to start: all threads stopped. Starts tracking when it is armed (leaks auto) and on_launch
+  // told of this process (one that was attached to waits for `leaks start`), and follows modules.
   std::string on_loader_event();
   std::string on_exec();           // the process image was replaced; tracking starts anew
-  std::string on_launch();         // a new process; forgets the old one's tracking, keeps its reports
+  // The debugger has a new process. Before the first loader event. Forgets the old one's tracking, keeps
+  // its reports.
+  std::string on_launch();
   std::string on_process_gone();   // exited, killed, detached
   // The program calls _exit(status) (leaks at-exit). Returns the text; sets exit_code when judged.
   std::string on_exit_call(int status, std::optional<int>& exit_code);

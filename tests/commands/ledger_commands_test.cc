@@ -23,6 +23,9 @@ class LedgerCommands : public testing::CommandTest {
     }
     image.block(0x7f0000010000, 24, image.stack({0x401300}), thread, agent::Kind::operator_new);
     track(image);
+    context.make_scan = [](const Ledger&, const ProcessScanOptions&) -> Result<ProcessScan> {
+      return fail("no scan");
+    };
   }
   // "[12:34:56]" of the hour this runs at.
   static std::string without_time(const std::string& text) { return text.substr(text.find(']') + 2); }
@@ -91,6 +94,7 @@ TEST_F(LedgerCommands, BlockTellsWhatIsKnown) {
             "block:    0x7f0000003230, 8192 bytes\n"
             "address:  0x7f0000003240, 16 bytes inside\n"
             "kind:     malloc\n"
+            "class:    none (no scan)\n"
             "age:      not recorded\n"
             "thread:   4712 (thread 2 of the debugger)\n"
             "stack:\n"

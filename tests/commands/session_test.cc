@@ -37,12 +37,28 @@ TEST_F(SessionTest, AutoTellsWhichItIs) {
 }
 
 TEST_F(SessionTest, StartsNothingWhenNotArmed) {
+  session.on_launch();
   session.run(Words{"auto", "off"});
   EXPECT_EQ(session.on_loader_event(), "");
 }
 
+TEST_F(SessionTest, AnAttachedProcessWaitsForTheUser) {
+  target.x86_64 = false;  // would be told
+  EXPECT_EQ(session.on_loader_event(), "");
+}
+
+TEST_F(SessionTest, ANewImageIsArmedAsTheOldOneWas) {
+  target.x86_64 = false;
+  EXPECT_EQ(session.on_exec(), "");
+  EXPECT_EQ(session.on_loader_event(), "");
+  session.on_launch();
+  session.on_exec();
+  EXPECT_NE(session.on_loader_event(), "");
+}
+
 TEST_F(SessionTest, SaysOnceWhyAProcessIsNotTracked) {
   target.x86_64 = false;
+  session.on_launch();
   EXPECT_EQ(session.on_loader_event(),
             "heapledger: process 4711 is not a 64-bit x86-64 program: only those are supported\n");
   EXPECT_EQ(session.on_loader_event(), "");
@@ -52,6 +68,7 @@ TEST_F(SessionTest, SaysOnceWhyAProcessIsNotTracked) {
 
 TEST_F(SessionTest, RemoteProcessesAreNotTracked) {
   target.kind_ = ProcessKind::live_remote;
+  session.on_launch();
   EXPECT_EQ(session.on_loader_event(),
             "heapledger: process 4711 is on another machine: only local processes can be tracked\n");
 }
@@ -61,7 +78,9 @@ TEST_F(SessionTest, NamesTheProcessThatExited) {
   target.state_ = ProcessState::exited;
   target.exit_status_ = 3;
   session.on_process_gone();
-  EXPECT_EQ(error({"top"}).substr(0, 43), "process 4711 has exited with status 3: its ");
+  EXPECT_EQ(error({"top"}),
+            "process 4711 has exited with status 3: stop it earlier, or have `leaks at-exit` scan "
+            "it at its end");
 }
 
 TEST_F(SessionTest, CompletesCommandsOptionsAndChoices) {

@@ -251,7 +251,7 @@ class PatcherTest : public ::testing::Test {
   }
 
   CodePage near_libc_{libc().base};
-  CodePage elsewhere_{0x100000000};
+  CodePage elsewhere_{0x70000000};  // below what AddressSanitizer reserves
   std::map<agent::Shape, Address> hooks_;
   std::unique_ptr<TracedProcess> process_;
   std::unique_ptr<Patcher> patcher_;

@@ -12,7 +12,7 @@ constexpr unsigned kProbes = 16;
 uint64_t segment_length(unsigned i) { return uint64_t{kStackFirst} << (2 * i); }
 StackEntry* entry_at(uint64_t segment, unsigned i, uint64_t hash, unsigned probe) {
   return reinterpret_cast<StackEntry*>(segment) +
-         (((hash >> 8) + probe) & (segment_length(i) - 1));
+         (((hash >> 24) + probe) & (segment_length(i) - 1));
 }
 
 int newest_segment(State* s) {

@@ -8,9 +8,9 @@
 namespace heapledger::agent {
 
 inline uint64_t mix(uint64_t hash, uint64_t pc) {
-  uint64_t h = (hash ^ pc) * 0x9fb21c651e98df25ull;
-  h ^= h >> 32;
-  return h == 0 ? 1 : h;
+  uint64_t own = pc * 0x9fb21c651e98df25ull;  // beside the chain of dependent steps
+  uint64_t h = (hash + (own ^ own >> 29)) * 0xd6e8feb86659fd93ull;
+  return h | 1;  // 0 is an empty entry
 }
 inline constexpr uint64_t kEmptyStack = 0x2545f4914f6cdd1dull;
 

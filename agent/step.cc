@@ -4,7 +4,6 @@
 namespace heapledger::agent {
 namespace {
 
-constexpr uint64_t kLargestFrame = uint64_t{64} << 20;  // a CFA further away is taken for damage
 constexpr uint64_t kFarthestHome = uint64_t{1} << 28;
 
 // struct rt_sigframe without its return address: ucontext_t at sp (Linux, x86-64 ABI).
@@ -72,45 +71,36 @@ bool StackBounds::extend(uint64_t address) {
   return true;
 }
 
-StepResult step_out(State* s, StackBounds& bounds, FrameState& state, uint64_t key) {
-  Rule rule = find_rule(s, key);
+StepResult step_out_specially(State* s, StackBounds& bounds, FrameState& state, Rule rule) {
   StepResult lost{Step::lost, false, 0, rule.incarnation};
-  uint64_t cfa;
   switch (rule.type) {
-    case RuleType::sp:
-      cfa = state.sp + uint64_t(int64_t(rule.cfa));
-      break;
-    case RuleType::bp:
-      cfa = state.bp + uint64_t(int64_t(rule.cfa));
-      break;
-    case RuleType::plt:
-      cfa = state.sp + ((state.pc & 15) >= uint64_t(rule.cfa) ? 16 : 8);
-      break;
-    case RuleType::bp_deref: {
-      uint64_t at = state.bp + uint64_t(int64_t(rule.cfa));
-      if ((at & 7) != 0 || at < state.sp || !bounds.covers(at) || !bounds.covers(state.bp)) return lost;
-      cfa = word_at(at);
-      break;
-    }
     case RuleType::end:
       return {Step::outermost, false, 0, rule.incarnation};
     case RuleType::signal:
       return step_out_of_signal(bounds, state, rule.incarnation);
+    case RuleType::plt: {
+      uint64_t cfa = state.sp + ((state.pc & 15) >= uint64_t(rule.cfa) ? 16 : 8);
+      if (!bounds.covers(cfa - 8)) return lost;
+      state = {word_at(cfa - 8), cfa, state.bp};
+      return {Step::caller, false, 0, rule.incarnation};
+    }
+    case RuleType::bp_deref: {
+      uint64_t slot = state.bp, at = slot + uint64_t(int64_t(rule.cfa));
+      if (((at | slot) & 7) != 0 || at < state.sp || slot < state.sp || !bounds.covers(at) ||
+          !bounds.covers(slot)) {
+        return lost;
+      }
+      uint64_t cfa = word_at(at);
+      if ((cfa & 7) != 0 || cfa - state.sp - 1 >= kLargestFrame || !bounds.covers(cfa - 8)) return lost;
+      state = {word_at(cfa - 8), cfa, word_at(slot)};
+      return {Step::caller, true, slot, rule.incarnation};
+    }
     default: {
       StepResult guess = step_by_frame_pointer(s, bounds, state);
       guess.incarnation = rule.incarnation;
       return guess;
     }
   }
-  bool used_bp = rule.type == RuleType::bp || rule.type == RuleType::bp_deref;
-  if ((cfa & 7) != 0 || cfa <= state.sp || cfa - state.sp > kLargestFrame) return lost;
-  if (!bounds.covers(cfa - 8)) return lost;
-  uint64_t slot = rule.type == RuleType::bp_deref ? state.bp
-                  : rule.bp == 0                  ? 0
-                                                  : cfa + 8 * int64_t(rule.bp);
-  if (slot != 0 && (slot < state.sp || (slot & 7) != 0 || !bounds.covers(slot))) return lost;
-  state = {word_at(cfa - 8), cfa, slot == 0 ? state.bp : word_at(slot)};
-  return {Step::caller, used_bp, slot, rule.incarnation};
 }
 
 }  // namespace heapledger::agent

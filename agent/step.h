@@ -49,7 +49,31 @@ struct StepResult {
   uint8_t incarnation;  // of the module the state's pc was in before the step
 };
 
+// The rarer rules: signal frames, PLT stubs, realigned frames, code without rules.
+StepResult step_out_specially(State* s, StackBounds& bounds, FrameState& state, Rule rule);
+
+inline constexpr uint64_t kLargestFrame = uint64_t{64} << 20;  // a CFA further away is damage
+
 // `key`: as find_rule takes it, for state.pc.
-StepResult step_out(State* s, StackBounds& bounds, FrameState& state, uint64_t key);
+__attribute__((always_inline)) inline StepResult step_out(State* s, StackBounds& bounds,
+                                                          FrameState& state, uint64_t key) {
+  Rule rule = find_rule(s, key);
+  if (__builtin_expect(rule.type != RuleType::sp && rule.type != RuleType::bp, 0)) {
+    return step_out_specially(s, bounds, state, rule);
+  }
+  bool used_bp = rule.type == RuleType::bp;
+  uint64_t cfa = (used_bp ? state.bp : state.sp) + uint64_t(int64_t(rule.cfa));
+  uint64_t slot = cfa + 8 * int64_t(rule.bp);
+  // Unsigned: a CFA at or below sp is out of range as well.
+  if ((cfa & 7) != 0 || cfa - state.sp - 1 >= kLargestFrame || !bounds.covers(cfa - 8) ||
+      (rule.bp != 0 && (slot < state.sp || !bounds.covers(slot)))) {
+    return {Step::lost, false, 0, rule.incarnation};
+  }
+  state.pc = word_at(cfa - 8);
+  state.sp = cfa;
+  if (rule.bp == 0) return {Step::caller, used_bp, 0, rule.incarnation};
+  state.bp = word_at(slot);
+  return {Step::caller, used_bp, slot, rule.incarnation};
+}
 
 }  // namespace heapledger::agent

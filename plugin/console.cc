@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -46,7 +47,7 @@ void Console::write_to_file(std::string_view text) {
   while (!text.empty()) {
     std::size_t written = 0;
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
-    if (file.Write(bytes, text.size(), written).Fail() || written == 0) return;
+    if (file.Write(bytes, text.size(), &written).Fail() || written == 0) return;
     text.remove_prefix(written);
   }
   file.Flush();

@@ -2,227 +2,220 @@
 #include "plugin/lldb_control.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 
-namespace heapledger::plugin {
+#include "inferior/free_gap.h"
+#include "inferior/local_memory.h"
+#include "plugin/breakpoint_sites.h"
+#include "plugin/evaluation.h"
+#include "plugin/sb_text.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+namespace heapledger {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kReach = 0x7ff00000;       // of a rel32, with room for instructions
-constexpr std::uint64_t kGuard = std::uint64_t{1} << 20;  // kept free beside what may grow
-constexpr std::uint64_t kLowest = 0x10000;         // vm.mmap_min_addr
+constexpr std::size_t kPlacesTried = 8;
 
-std::string text(const char* s) { return s == nullptr ? "unknown error" : s; }
+std::uint64_t ceil_page(std::uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
 
-bool within_reach(AddressRange place, AddressRange near) {
-  return std::max(place.end, near.end) - std::min(place.begin, near.begin) <= kReach;
+std::uint32_t lldb_permissions(bool executable) {  // not PROT_*: LLDB's bits are other ones
+  return lldb::ePermissionsReadable |
+         (executable ? lldb::ePermissionsExecutable : lldb::ePermissionsWritable);
 }
 
-// Free places for `size` bytes within reach of `near`, best first: below it, then far above it -
-// never right behind a mapping that grows upwards, as the program's break does.
-std::vector<Address> free_places(const Mappings& mappings, std::uint64_t size, AddressRange near) {
-  std::vector<Address> below, above;
-  Address gap_begin = kLowest;
-  for (std::size_t i = 0; i <= mappings.size(); ++i) {
-    Address gap_end = i < mappings.size() ? mappings[i].range.begin : Address{1} << 47;
-    if (gap_end > gap_begin && gap_end - gap_begin >= size) {
-      Address high = (gap_end - size) & ~(kPage - 1);
-      if (gap_end <= near.begin) {
-        bool roomy = high >= gap_begin + kGuard;
-        below.push_back(roomy ? high - kGuard / 2 / kPage * kPage : high);
-      } else if (gap_begin >= near.end) {
-        Address last = near.begin + kReach - size;
-        Address place = std::min(high > kGuard ? high - kGuard : high, last) & ~(kPage - 1);
-        if (place >= gap_begin + 256 * kGuard) above.push_back(place);
-      }
+// mmap as a C function: the kernel takes the fourth argument in r10.
+constexpr std::array<std::uint8_t, 11> kMmapCode = {
+    0xb8, 0x09, 0x00, 0x00, 0x00,  // mov $9,%eax
+    0x49, 0x89, 0xca,              // mov %rcx,%r10
+    0x0f, 0x05,                    // syscall
+    0xc3,                          // ret
+};
+
+// The mapping must be what was asked for: LLDB's allocator pools memory, and what it hands out may
+// have been used before.
+Result<void> check_mapping(std::uint64_t pid, AddressRange range, bool executable) {
+  const auto mappings = read_mappings(pid);
+  if (!mappings) return tl::unexpected(mappings.error());
+  for (Address at = range.begin; at < range.end;) {
+    const Mapping* mapping = find_mapping(*mappings, at);
+    if (mapping == nullptr) return fail("{:#x} is not mapped", at);
+    if (mapping->is_file() || mapping->shared || !mapping->readable ||
+        mapping->executable != executable || mapping->writable == executable) {
+      return fail("the memory at {:#x} is not private {} memory", at,
+                  executable ? "r-x" : "rw-");
     }
-    if (i < mappings.size()) gap_begin = mappings[i].range.end;
+    at = mapping->range.end;
   }
-  std::reverse(below.begin(), below.end());
-  below.insert(below.end(), above.begin(), above.end());
-  std::erase_if(below, [&](Address a) { return !within_reach({a, a + size}, near); });
-  return below;
+  return {};
+}
+
+bool all_zero(const Memory& memory, AddressRange range) {
+  std::vector<std::byte> chunk(1 << 16);
+  for (Address at = range.begin; at < range.end; at += chunk.size()) {
+    const std::size_t want = std::min<std::uint64_t>(chunk.size(), range.end - at);
+    if (memory.read_up_to(at, std::span(chunk).first(want)) != want) return false;
+    if (std::any_of(chunk.begin(), chunk.begin() + want, [](std::byte b) { return b != std::byte{}; }))
+      return false;
+  }
+  return true;
+}
+
+Result<void> check_local(LldbTarget& target) {
+  if (target.state() != ProcessState::stopped) return fail("there is no stopped process");
+  if (target.kind() != ProcessKind::live_local) return fail("the process is not a local one");
+  return {};
 }
 
 }  // namespace
 
-Result<Address> LldbControl::allocate_anywhere(std::uint64_t size, std::uint32_t permissions) {
-  lldb::SBError error;
-  Address address = target_.process().AllocateMemory(size, permissions, error);
-  if (error.Fail() || address == LLDB_INVALID_ADDRESS || address == 0) {
-    return fail("cannot allocate {} bytes in the process: {}", size, text(error.GetCString()));
+// Whole pages of LLDB's pool. A piece that shares a page with others is given back and asked for
+// anew, a few times: the pool then has grown.
+Result<Address> LldbControl::allocate_anywhere(std::uint64_t size, bool executable) {
+  lldb::SBProcess process = target_.process();
+  std::vector<Address> shared;
+  Result<Address> result = fail("the debugger's allocator gave no whole pages");
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    lldb::SBError error;
+    const Address at = process.AllocateMemory(size, lldb_permissions(executable), error);
+    if (error.Fail() || at == LLDB_INVALID_ADDRESS || at == 0) {
+      result = fail("the debugger cannot allocate {} bytes: {}", size, first_line(error));
+      break;
+    }
+    if (at % kPage == 0) {
+      result = at;
+      break;
+    }
+    shared.push_back(at);
   }
-  if (address % kPage == 0) return address;
-  // LLDB serves small requests from a pool it has; ask for a whole page more.
-  address = target_.process().AllocateMemory(size + kPage, permissions, error);
-  if (error.Fail() || address == LLDB_INVALID_ADDRESS) {
-    return fail("cannot allocate {} bytes in the process: {}", size, text(error.GetCString()));
-  }
-  return (address + kPage - 1) & ~(kPage - 1);
+  for (const Address at : shared) process.DeallocateMemory(at);
+  return result;
 }
 
 Result<Address> LldbControl::allocate(std::uint64_t size, bool executable, AddressRange near) {
-  size = (size + kPage - 1) & ~(kPage - 1);
-  std::uint32_t permissions =
-      executable ? lldb::ePermissionsReadable | lldb::ePermissionsExecutable
-                 : lldb::ePermissionsReadable | lldb::ePermissionsWritable;
-  bool low = !near.empty() && near.end < std::uint64_t{0x7e} << 40;
-  if (!low) {
-    auto address = allocate_anywhere(size, permissions);
-    if (!address || near.empty() || within_reach({*address, *address + size}, near)) return address;
+  if (auto local = check_local(target_); !local) return tl::unexpected(local.error());
+  size = ceil_page(size);
+  const bool anywhere = near == AddressRange{};
+  auto at = allocate_anywhere(size, executable);
+  if (at && !anywhere && !within_reach({*at, *at + size}, near)) {
+    target_.process().DeallocateMemory(*at);
+    at = map_near(size, executable, near);
   }
-  return allocate_near(size, executable, near);
+  if (!at) {
+    return fail("cannot allocate memory in process {}: {}", target_.pid(), at.error().message);
+  }
+  const AddressRange range{*at, *at + size};
+  if (auto checked = check_mapping(target_.pid(), range, executable); !checked) {
+    return fail("cannot use {} bytes at {:#x} of process {}: {}", size, *at, target_.pid(),
+                checked.error().message);
+  }
+  if (!all_zero(target_.memory(), range)) {
+    const std::vector<std::byte> zeros(size);
+    auto cleared = executable ? write_code(*at, zeros) : write_data(*at, zeros);
+    if (!cleared) return tl::unexpected(cleared.error());
+  }
+  return *at;
 }
 
-// LLDB's own allocation takes no hint; a few bytes of code that call mmap do.
-Result<Address> LldbControl::allocate_near(std::uint64_t size, bool executable, AddressRange near) {
-  static constexpr std::uint8_t kCallMmap[] = {0x49, 0x89, 0xca,              // mov %rcx,%r10
-                                               0xb8, 0x09, 0, 0, 0,           // mov $9,%eax
-                                               0x0f, 0x05, 0xc3};             // syscall; ret
-  auto mappings = target_.mappings();
+Result<Address> LldbControl::mmap_function() {
+  if (mmap_function_ != 0) return mmap_function_;
+  auto at = allocate_anywhere(kPage, true);
+  if (!at) return at;
+  auto written = write_code(*at, std::as_bytes(std::span(kMmapCode)));
+  if (!written) return tl::unexpected(written.error());
+  mmap_function_ = *at;
+  return mmap_function_;
+}
+
+Result<Address> LldbControl::map_near(std::uint64_t size, bool executable, AddressRange near) {
+  const auto mappings = read_mappings(target_.pid());
   if (!mappings) return tl::unexpected(mappings.error());
-  auto stub = allocate_anywhere(kPage, lldb::ePermissionsReadable | lldb::ePermissionsExecutable);
-  if (!stub) return stub;
-  lldb::SBError error;
-  target_.process().WriteMemory(*stub, kCallMmap, sizeof kCallMmap, error);
-  if (error.Fail()) return fail("cannot write to {:#x}: {}", *stub, text(error.GetCString()));
-  std::uint64_t protection = executable ? PROT_READ | PROT_EXEC : PROT_READ | PROT_WRITE;
-  for (Address place : free_places(*mappings, size, near)) {
+  const auto mmap_at = mmap_function();
+  if (!mmap_at) return mmap_at;
+  const std::vector<Address> places = free_gaps_near(*mappings, size, near);
+  for (std::size_t i = 0; i < std::min(places.size(), kPlacesTried); ++i) {
     const std::uint64_t arguments[] = {
-        place, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ull, 0};
-    auto result = call(*stub, arguments);
-    if (!result) return tl::unexpected(result.error());
-    if (*result == place) return place;
-    if (*result < std::uint64_t(-4096)) {  // an old kernel took the address for a hint
-      if (within_reach({*result, *result + size}, near)) return *result;
-    }
+        places[i],
+        size,
+        std::uint64_t(PROT_READ | (executable ? PROT_EXEC : PROT_WRITE)),
+        std::uint64_t(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE),
+        ~std::uint64_t{0},
+        0};
+    const auto got = call(*mmap_at, arguments);
+    if (!got) return got;
+    if (*got == places[i]) return *got;
+    // Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint; another address is of no use.
   }
-  return fail("no free place for {} bytes within 2 GiB of {:#x}", size, near.begin);
+  return fail("no free place of {} bytes within 2 GiB of {:#x}", size, near.begin);
 }
 
 Result<void> LldbControl::write_code(Address address, std::span<const std::byte> bytes) {
-  // WriteMemory over an inserted trap replaces the trap, and LLDB never puts it back: the locations
-  // are disabled first.
-  AddressRange range{address, address + bytes.size()};
-  std::vector<lldb::SBBreakpointLocation> locations;
-  lldb::SBTarget target = target_.sb();
-  for (std::uint32_t b = 0; b < target.GetNumBreakpoints(); ++b) {
-    lldb::SBBreakpoint breakpoint = target.GetBreakpointAtIndex(b);
-    for (std::size_t l = 0; l < breakpoint.GetNumLocations(); ++l) {
-      lldb::SBBreakpointLocation location = breakpoint.GetLocationAtIndex(std::uint32_t(l));
-      if (location.IsEnabled() && range.contains(location.GetLoadAddress())) {
-        locations.push_back(location);
-      }
-    }
-  }
-  for (auto& location : locations) location.SetEnabled(false);
+  if (auto local = check_local(target_); !local) return local;
+  const AddressRange range{address, address + bytes.size()};
   lldb::SBError error;
-  std::size_t written =
-      target_.process().WriteMemory(address, bytes.data(), bytes.size(), error);
-  std::vector<std::byte> now(bytes.size());
-  bool readable = target_.memory().read_up_to(address, now) == now.size();
-  for (auto& location : locations) location.SetEnabled(true);
+  std::size_t written = 0;
+  std::vector<std::byte> found(bytes.size());
+  {
+    const WithoutBreakpoints without(target_.sb(), range);
+    if (const auto hidden = traps_in(target_.sb(), range); !hidden.empty()) {
+      return fail("cannot write code at {:#x}: the debugger has a breakpoint of its own at {:#x}",
+                  address, hidden.front());
+    }
+    written = target_.process().WriteMemory(address, bytes.data(), bytes.size(), error);
+    (void)target_.memory().read_up_to(address, found);
+  }
   if (error.Fail() || written != bytes.size()) {
     return fail("cannot write {} bytes of code at {:#x}: {}", bytes.size(), address,
-                text(error.GetCString()));
+                first_line(error));
   }
-  if (!readable || !std::equal(now.begin(), now.end(), bytes.begin())) {
-    return fail("code written at {:#x} does not stand there", address);
+  if (!std::equal(bytes.begin(), bytes.end(), found.begin())) {
+    return fail("{} bytes of code written at {:#x} do not read back", bytes.size(), address);
   }
   return {};
 }
 
 Result<void> LldbControl::write_data(Address address, std::span<const std::byte> bytes) {
-  if (target_.kind() == ProcessKind::live_local &&
-      LocalMemory(target_.pid()).write(address, bytes)) {
-    return {};
-  }
+  if (auto local = check_local(target_); !local) return local;
+  auto done = LocalMemory(target_.pid()).write(address, bytes);
+  if (done) return done;
   lldb::SBError error;
-  std::size_t written = target_.process().WriteMemory(address, bytes.data(), bytes.size(), error);
-  if (error.Fail() || written != bytes.size()) {
-    return fail("cannot write {} bytes at {:#x}: {}", bytes.size(), address, text(error.GetCString()));
-  }
+  const std::size_t written =
+      target_.process().WriteMemory(address, bytes.data(), bytes.size(), error);
+  if (error.Fail() || written != bytes.size()) return done;
   return {};
 }
 
 std::vector<Address> LldbControl::breakpoints_in(AddressRange range) {
-  std::vector<Address> result;
-  lldb::SBTarget target = target_.sb();
-  for (std::uint32_t b = 0; b < target.GetNumBreakpoints(); ++b) {
-    lldb::SBBreakpoint breakpoint = target.GetBreakpointAtIndex(b);
-    if (!breakpoint.IsEnabled()) continue;
-    for (std::size_t l = 0; l < breakpoint.GetNumLocations(); ++l) {
-      lldb::SBBreakpointLocation location = breakpoint.GetLocationAtIndex(std::uint32_t(l));
-      Address at = location.GetLoadAddress();
-      if (location.IsEnabled() && range.contains(at)) result.push_back(at);
-    }
-  }
-  // LLDB's internal breakpoints have no SB object: they show where raw memory and LLDB's view differ.
-  std::vector<std::byte> raw(range.size()), masked(range.size());
-  lldb::SBError error;
-  if (target_.memory().read_up_to(range.begin, raw) == raw.size() &&
-      target_.process().ReadMemory(range.begin, masked.data(), masked.size(), error) == masked.size()) {
-    for (std::size_t i = 0; i < raw.size(); ++i) {
-      if (raw[i] == std::byte{0xcc} && masked[i] != raw[i]) result.push_back(range.begin + i);
-    }
-  }
-  std::sort(result.begin(), result.end());
-  result.erase(std::unique(result.begin(), result.end()), result.end());
-  return result;
+  return traps_in(target_.sb(), range);
 }
 
 Result<void> LldbControl::set_pc(std::uint64_t tid, Address pc) {
   lldb::SBThread thread = target_.process().GetThreadByID(tid);
-  if (!thread.IsValid() || !thread.GetFrameAtIndex(0).SetPC(pc)) {
-    return fail("cannot move thread {} to {:#x}", tid, pc);
+  lldb::SBFrame frame = thread.IsValid() ? thread.GetFrameAtIndex(0) : lldb::SBFrame();
+  if (!frame.IsValid() || !frame.SetPC(pc) || thread.GetFrameAtIndex(0).GetPC() != pc) {
+    return fail("cannot set the pc of thread {} to {:#x}", tid, pc);
   }
   return {};
 }
 
-Result<std::uint64_t> LldbControl::call(Address function,
-                                        std::span<const std::uint64_t> arguments) {
-  std::string types, values;
-  for (std::uint64_t a : arguments) {
-    types += types.empty() ? "unsigned long" : ",unsigned long";
-    values += fmt::format("{}{}ul", values.empty() ? "" : ",", a);
-  }
-  std::string expression = fmt::format("((unsigned long(*)({})){}ul)({})", types, function, values);
-  lldb::SBFrame frame = target_.process().GetSelectedThread().GetFrameAtIndex(0);
-  lldb::SBValue value = frame.EvaluateExpression(expression.c_str(), quiet_expression());
-  lldb::SBError error = value.GetError();
-  if (!value.IsValid() || error.Fail()) {
-    return fail("cannot call {:#x} in the process: {}", function, text(error.GetCString()));
-  }
-  return value.GetValueAsUnsigned(0);
+Result<std::uint64_t> LldbControl::call(Address function, std::span<const std::uint64_t> arguments) {
+  if (auto local = check_local(target_); !local) return tl::unexpected(local.error());
+  return call_function(target_.current_thread(), function, arguments);
 }
 
 Result<void> LldbControl::announce(std::span<const std::byte> elf, Address base,
                                    const std::string& name) {
-  int file = memfd_create(name.c_str(), MFD_CLOEXEC);
-  if (file < 0) return fail("cannot announce {}: {}", name, std::strerror(errno));
-  bool written = write(file, elf.data(), elf.size()) == ssize_t(elf.size());
-  std::string path = fmt::format("/proc/{}/fd/{}", getpid(), file);
-  lldb::SBModule module;
-  if (written) module = target_.sb().AddModule(path.c_str(), nullptr, nullptr);
-  bool placed = module.IsValid() &&
-                target_.sb().SetModuleLoadAddress(module, std::int64_t(base)).Success();
-  if (!placed) {
-    close(file);
-    return fail("cannot announce {} to LLDB", name);
-  }
-  announced_.push_back({module, file});
-  return {};
+  return announced_.add(target_.sb(), elf, base, name);
 }
 
-void LldbControl::forget() {
-  for (Announced& a : announced_) {
-    target_.sb().RemoveModule(a.module);
-    close(a.file);
-  }
-  announced_.clear();
+void LldbControl::forget_process() {
+  announced_.remove_all(target_.sb());
+  mmap_function_ = 0;
 }
 
-}  // namespace heapledger::plugin
+}  // namespace heapledger

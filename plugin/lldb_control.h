@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TargetControl over the SB API: what changes the inferior.
+// Changing a local process through LLDB: memory, code, registers, calls.
 #pragma once
 
+#include <lldb/API/LLDB.h>
+
 #include <string>
-#include <vector>
 
 #include "inferior/target.h"
+#include "plugin/announced_modules.h"
 #include "plugin/lldb_target.h"
 
-namespace heapledger::plugin {
+namespace heapledger {
 
 class LldbControl final : public TargetControl {
  public:
@@ -24,19 +26,18 @@ class LldbControl final : public TargetControl {
   Result<void> announce(std::span<const std::byte> elf, Address base,
                         const std::string& name) override;
 
-  // The process is gone: what was announced of it is taken back.
-  void forget();
+  // The process image is gone or was replaced: what was put into it no longer exists.
+  void forget_process();
+  const AnnouncedModules& announced() const { return announced_; }
 
  private:
-  Result<Address> allocate_anywhere(std::uint64_t size, std::uint32_t permissions);
-  Result<Address> allocate_near(std::uint64_t size, bool executable, AddressRange near);
+  Result<Address> allocate_anywhere(std::uint64_t size, bool executable);
+  Result<Address> map_near(std::uint64_t size, bool executable, AddressRange near);
+  Result<Address> mmap_function();
 
   LldbTarget& target_;
-  struct Announced {
-    lldb::SBModule module;
-    int file;  // memfd; LLDB reads it by path when it wants to
-  };
-  std::vector<Announced> announced_;
+  AnnouncedModules announced_;
+  Address mmap_function_ = 0;  // a function of ours in the inferior: the system call
 };
 
-}  // namespace heapledger::plugin
+}  // namespace heapledger

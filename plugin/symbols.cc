@@ -46,7 +46,7 @@ void add_inlined(std::vector<SymbolFrame>& frames, lldb::SBBlock block, Place& p
 }
 
 // The function's name and its first byte's link-time address.
-void name_function(SymbolFrame& frame, const lldb::SBSymbolContext& context, Address file_address) {
+void name_function(SymbolFrame& frame, lldb::SBSymbolContext context, Address file_address) {
   lldb::SBFunction function = context.GetFunction();
   lldb::SBSymbol symbol = context.GetSymbol();
   lldb::SBAddress start;
@@ -61,8 +61,8 @@ void name_function(SymbolFrame& frame, const lldb::SBSymbolContext& context, Add
   frame.offset = file_address - start.GetFileAddress();
 }
 
-bool is_code(const lldb::SBSymbol& symbol) {
-  const lldb::SymbolType type = const_cast<lldb::SBSymbol&>(symbol).GetType();
+bool is_code(lldb::SBSymbol symbol) {
+  const lldb::SymbolType type = symbol.GetType();
   return type == lldb::eSymbolTypeCode || type == lldb::eSymbolTypeResolver ||
          type == lldb::eSymbolTypeTrampoline;
 }
@@ -91,7 +91,7 @@ std::vector<SymbolFrame> frames_at(lldb::SBTarget& target, lldb::SBAddress addre
   std::vector<SymbolFrame> frames;
   SymbolFrame outer;
   if (address.IsValid() && address.GetSection().IsValid()) {
-    const lldb::SBSymbolContext context =
+    lldb::SBSymbolContext context =
         target.ResolveSymbolContextForAddress(address, lldb::eSymbolContextEverything);
     Place place = place_of(context.GetLineEntry());
     add_inlined(frames, context.GetBlock(), place);

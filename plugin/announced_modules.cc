@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/announced_modules.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "plugin/sb_text.h"
+
+namespace heapledger {
+namespace {
+
+Result<int> file_in_memory(std::span<const std::byte> bytes, const std::string& name) {
+  const int fd = memfd_create(name.c_str(), MFD_CLOEXEC);
+  if (fd < 0) return fail("cannot announce {}: memfd_create: {}", name, std::strerror(errno));
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written <= 0) {
+      const int reason = errno;
+      close(fd);
+      return fail("cannot announce {}: write: {}", name, std::strerror(reason));
+    }
+    bytes = bytes.subspan(std::size_t(written));
+  }
+  return fd;
+}
+
+}  // namespace
+
+AnnouncedModules::~AnnouncedModules() {
+  for (const One& one : modules_) close(one.file);
+}
+
+Result<void> AnnouncedModules::add(lldb::SBTarget& target, std::span<const std::byte> elf,
+                                   Address base, const std::string& name) {
+  const auto file = file_in_memory(elf, name);
+  if (!file) return tl::unexpected(file.error());
+  const std::string path = fmt::format("/proc/{}/fd/{}", getpid(), *file);
+  lldb::SBModule module = target.AddModule(path.c_str(), nullptr, nullptr);
+  if (!module.IsValid()) {
+    close(*file);
+    return fail("cannot announce {}: LLDB does not take it for a module", name);
+  }
+  modules_.push_back({*file, module, name});
+  const lldb::SBError error = target.SetModuleLoadAddress(module, std::uint64_t{base});
+  if (error.Fail()) return fail("cannot announce {} at {:#x}: {}", name, base, first_line(error));
+  return {};
+}
+
+// LLDB keeps a module in a global list as long as somebody holds it, and would take it for the next
+// file of the same path.
+void AnnouncedModules::remove_all(lldb::SBTarget& target) {
+  if (modules_.empty()) return;
+  for (One& one : modules_) {
+    target.ClearModuleLoadAddress(one.module);
+    target.RemoveModule(one.module);
+    one.module.Clear();
+    close(one.file);
+  }
+  modules_.clear();
+  lldb::SBModule::GarbageCollectAllocatedModules();
+}
+
+std::string AnnouncedModules::name_of(const lldb::SBModule& module) const {
+  const auto found = std::find_if(modules_.begin(), modules_.end(),
+                                  [&](const One& one) { return one.module == module; });
+  return found == modules_.end() ? "" : found->name;
+}
+
+}  // namespace heapledger

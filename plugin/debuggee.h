@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A program in LLDB (an SBTarget) with its session, and what has to happen to the session when
+// something happens to the program.
+#pragma once
+
+#include <lldb/API/LLDB.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "commands/session.h"
+#include "inferior/process_image.h"
+#include "plugin/lldb_control.h"
+#include "plugin/lldb_target.h"
+
+namespace heapledger {
+
+class Debuggee {
+ public:
+  explicit Debuggee(lldb::SBTarget target);
+
+  lldb::SBTarget& sb() { return target_.sb(); }
+
+  // The user's words. True when the command succeeded.
+  bool command(lldb::SBDebugger debugger, const std::vector<std::string>& words,
+               lldb::SBCommandReturnObject& result);
+
+  // Breakpoints of ours were hit by `thread`.
+  void loader_event(lldb::SBThread thread, const std::string& function);
+  void exit_call(lldb::SBThread thread);
+
+  // `process launch` is about to run: a static program without symbols has no function to stop at.
+  void before_launch();
+  // The debugger is about to let the process go, which lives on: hooks out. Interrupts it if needed.
+  void before_detach();
+  // Whether the process lives on when the debugger ends.
+  bool outlives_debugger();
+
+ private:
+  struct InCallback;
+
+  // Tells the session of a new process, an exec, or an end since the last look.
+  void follow_process();
+  void process_ended();
+  void arm_exit_call();
+  bool still_our_image();
+  LoaderState loader_state_now();
+
+  LldbTarget target_;
+  LldbControl control_;
+  Session session_;
+
+  std::optional<std::uint32_t> process_;  // SBProcess::GetUniqueID of the one the session knows of
+  std::optional<ProcessImage> image_;
+  bool launched_ = false;        // tracking can see its beginning
+  bool loader_seen_ = false;     // the loader's event has come in this image
+  bool exit_judged_ = false;
+  lldb::SBBreakpoint exit_breakpoint_;
+  lldb::SBBreakpoint entry_breakpoint_;
+};
+
+// All of them. Callbacks come on LLDB's event thread on a terminal, commands on the main thread: every
+// entry into the plugin holds the lock.
+class Debuggees {
+ public:
+  static Debuggees& instance();
+
+  // The one of that target, made when it is asked for first; those whose target is gone are dropped.
+  Debuggee& of(lldb::SBTarget target);
+  std::vector<Debuggee*> all(lldb::SBDebugger debugger);
+
+ private:
+  void drop_deleted();
+  std::vector<std::unique_ptr<Debuggee>> list_;
+};
+
+}  // namespace heapledger

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/overrides.h"
+
+#include "plugin/debuggee.h"
+#include "plugin/entry.h"
+#include "plugin/exit_code.h"
+#include "plugin/liblldb.h"
+
+namespace heapledger {
+namespace {
+
+// The baton is the debugger's id: a debugger object would keep it alive.
+lldb::SBDebugger debugger_of(void* baton) {
+  return lldb::SBDebugger::FindDebuggerWithID(int(reinterpret_cast<std::uintptr_t>(baton)));
+}
+
+bool before_launch(void* baton, const char**) {
+  enter([&] {
+    lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
+    if (target.IsValid()) Debuggees::instance().of(target).before_launch();
+  });
+  return false;  // LLDB's own command follows
+}
+
+bool before_detach(void* baton, const char**) {
+  enter([&] {
+    lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
+    if (target.IsValid()) Debuggees::instance().of(target).before_detach();
+  });
+  return false;
+}
+
+void leave_processes(lldb::SBDebugger debugger) {
+  for (Debuggee* debuggee : Debuggees::instance().all(debugger)) {
+    if (debuggee->outlives_debugger()) debuggee->before_detach();
+  }
+}
+
+bool before_quit(void* baton, const char**) {
+  if (!is_nested_quit()) enter([&] { leave_processes(debugger_of(baton)); });
+  return false;
+}
+
+void before_destroy(lldb::user_id_t debugger_id, void*) {
+  enter([&] { leave_processes(lldb::SBDebugger::FindDebuggerWithID(int(debugger_id))); });
+}
+
+}  // namespace
+
+void install_overrides(lldb::SBDebugger debugger) {
+  lldb::SBCommandInterpreter interpreter = debugger.GetCommandInterpreter();
+  void* baton = reinterpret_cast<void*>(std::uintptr_t(debugger.GetID()));
+  interpreter.SetCommandOverrideCallback("process launch", before_launch, baton);
+  interpreter.SetCommandOverrideCallback("process detach", before_detach, baton);
+  interpreter.SetCommandOverrideCallback("quit", before_quit, baton);
+  // Input may also end without a quit. LLDB 14 to 18 have one slot for this or none.
+  if (has("_ZN4lldb10SBDebugger18AddDestroyCallbackEPFvmPvES1_")) {
+    debugger.AddDestroyCallback(before_destroy, nullptr);
+  }
+}
+
+}  // namespace heapledger

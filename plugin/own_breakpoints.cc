@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/own_breakpoints.h"
+
+#include "plugin/debuggee.h"
+#include "plugin/entry.h"
+#include "plugin/sb_text.h"
+
+namespace heapledger {
+namespace {
+
+// The last event of a dynamic program's loader is told at _dl_debug_state (glibc, musl);
+// __libc_start_main is where libc takes over in a static one.
+const char* kLoaderFunctions[] = {"_dl_debug_state", "__libc_start_main"};
+// glibc has one function under both names; in musl exit() calls _Exit directly.
+const char* kExitFunctions[] = {"_exit", "_Exit"};
+
+void report(lldb::SBProcess& process, const std::optional<std::string>& trouble) {
+  if (!trouble) return;
+  Console(process.GetTarget().GetDebugger()).write("heapledger: " + *trouble + "\n");
+}
+
+bool on_loader_event(void*, lldb::SBProcess& process, lldb::SBThread& thread,
+                     lldb::SBBreakpointLocation& location) {
+  report(process, enter([&] {
+    const std::string function = text_of(location.GetAddress().GetSymbol().GetName());
+    Debuggees::instance().of(process.GetTarget()).loader_event(thread, function);
+  }));
+  return false;  // the program goes on
+}
+
+bool on_exit_call(void*, lldb::SBProcess& process, lldb::SBThread& thread,
+                  lldb::SBBreakpointLocation&) {
+  report(process, enter([&] { Debuggees::instance().of(process.GetTarget()).exit_call(thread); }));
+  return false;
+}
+
+void hide(lldb::SBTarget& target) {
+  lldb::SBBreakpointName name(target, kBreakpointName);
+  name.SetAllowList(false);
+  name.SetAllowDelete(false);
+  name.SetAllowDisable(false);
+}
+
+template <std::size_t N>
+lldb::SBBreakpoint make(lldb::SBTarget& target, const char* (&functions)[N],
+                        lldb::SBBreakpointHitCallback callback) {
+  lldb::SBBreakpoint breakpoint = target.BreakpointCreateByNames(
+      functions, N, lldb::eFunctionNameTypeAuto, lldb::SBFileSpecList(), lldb::SBFileSpecList());
+  breakpoint.SetCallback(callback, nullptr);
+  hide(target);
+  breakpoint.AddName(kBreakpointName);
+  return breakpoint;
+}
+
+}  // namespace
+
+void arm_loader_events(lldb::SBTarget target) {
+  lldb::SBBreakpointList ours(target);
+  if (target.FindBreakpointsByName(kBreakpointName, ours) && ours.GetSize() != 0) return;
+  make(target, kLoaderFunctions, on_loader_event);
+}
+
+lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target) {
+  return make(target, kExitFunctions, on_exit_call);
+}
+
+lldb::SBBreakpoint make_entry_breakpoint(lldb::SBTarget target, lldb::addr_t entry) {
+  lldb::SBModule program = target.FindModule(target.GetExecutable());
+  lldb::SBAddress first = program.ResolveFileAddress(entry);
+  if (!first.IsValid()) return {};
+  lldb::SBInstructionList instructions = target.ReadInstructions(first, 2);
+  if (instructions.GetSize() < 2) return {};
+  lldb::SBAddress second = instructions.GetInstructionAtIndex(1).GetAddress();
+  lldb::SBBreakpoint breakpoint = target.BreakpointCreateBySBAddress(second);
+  breakpoint.SetCallback(on_loader_event, nullptr);
+  hide(target);
+  breakpoint.AddName(kBreakpointName);
+  return breakpoint;
+}
+
+void protect_breakpoints(lldb::SBTarget target) {
+  hide(target);
+  for (std::uint32_t i = 0; i < target.GetNumBreakpoints(); ++i) {
+    lldb::SBBreakpoint breakpoint = target.GetBreakpointAtIndex(i);
+    if (breakpoint.MatchesName(kBreakpointName)) breakpoint.AddName(kBreakpointName);
+  }
+}
+
+}  // namespace heapledger

@@ -243,14 +243,15 @@ std::vector<ArenaHeap> read_heaps(const Memory& memory, const Glibc& glibc, cons
   Address at = arena.top & ~(alignment - 1);
   while (at != 0 && seen.size() < kMostHeaps && seen.insert(at).second) {
     const auto info = memory.read_value<HeapInfo>(at);
-    if (!info || info->arena != arena.address || info->size > alignment ||
-        info->size % 4096 != 0 || at % alignment != 0) {
+    if (!info || info->arena != arena.address || info->size > alignment || info->size % 4096 != 0 ||
+        at % alignment != 0) {
       messages.push_back(fmt::format("arena {:#x}: heap {:#x} is damaged", arena.address, at));
       break;
     }
     const bool holds_arena = arena.address > at && arena.address < at + info->size;
     const Address first = at + glibc.layout.heap_info_size;
-    heaps.push_back({at, holds_arena ? aligned_chunk(arena.address + glibc.layout.arena.size) : first,
+    heaps.push_back({at,
+                     holds_arena ? aligned_chunk(arena.address + glibc.layout.arena.size) : first,
                      at + info->size});
     at = info->previous;
   }

@@ -2,9 +2,9 @@
 //
 // Finding glibc's arenas in a process without debug symbols of libc.
 //
-// main_arena and mp_ are static variables. libc's file shows where they are, because both have static
-// initialisers: main_arena is all zero but for `.next = &main_arena, .attached_threads = 1`, and mp_
-// begins with { 128 KiB, 128 KiB, 128 KiB, 8 } and holds `.n_mmaps_max = 65536`.
+// main_arena and mp_ are static variables. libc's file shows where they are, because both have
+// static initialisers: main_arena is all zero but for `.next = &main_arena, .attached_threads = 1`,
+// and mp_ begins with { 128 KiB, 128 KiB, 128 KiB, 8 } and holds `.n_mmaps_max = 65536`.
 #pragma once
 
 #include <optional>
@@ -17,11 +17,11 @@
 namespace heapledger {
 
 struct Glibc {
-  const Module* module = nullptr;       // libc, or the static program that contains it
-  unsigned minor = 0;                   // 0: not stated, the layout follows from mp_'s
+  const Module* module = nullptr;  // libc, or the static program that contains it
+  unsigned minor = 0;              // 0: not stated, the layout follows from mp_'s
   GlibcLayout layout{};
-  Address main_arena = 0;               // run-time addresses
-  std::optional<Address> parameters;    // mp_
+  Address main_arena = 0;             // run-time addresses
+  std::optional<Address> parameters;  // mp_
 
   bool is_static() const { return module->is_program; }
 };
@@ -53,7 +53,7 @@ std::vector<Arena> read_arenas(const Memory& memory, const Glibc& glibc,
 // A 64 MiB aligned piece of a thread's arena: heap_info, then (in the first one) the arena itself,
 // then chunks up to the top chunk or to `end`.
 struct ArenaHeap {
-  Address address = 0;      // of heap_info
+  Address address = 0;  // of heap_info
   Address first_chunk = 0;
   Address end = 0;
 };

@@ -13,7 +13,8 @@
 namespace heapledger {
 namespace {
 
-constexpr std::size_t kMostBreaks = 256;  // of one region; the rest of a region so damaged is unknown
+constexpr std::size_t kMostBreaks =
+    256;  // of one region; the rest of a region so damaged is unknown
 
 class Walk {
  public:
@@ -23,8 +24,8 @@ class Walk {
         region_(region),
         end_(region.range.end),
         listed_(listed.subspan(static_cast<std::size_t>(
-            std::lower_bound(listed.begin(), listed.end(), region.range.begin) -
-            listed.begin()))) {}
+            std::lower_bound(listed.begin(), listed.end(), region.range.begin) - listed.begin()))) {
+  }
 
   Chunks run();
 
@@ -60,8 +61,8 @@ bool Walk::is_sound(Address at, std::uint64_t word) const {
          (!region_.is_main || (word & kNonMainArena) == 0);
 }
 
-// End markers are chunks too small to be any: 16 | PREV_INUSE, then (other arenas) 0 | PREV_INUSE or
-// (main arena) another 16 | PREV_INUSE. In front of a short remainder the first one is 32 bytes.
+// End markers are chunks too small to be any: 16 | PREV_INUSE, then (other arenas) 0 | PREV_INUSE
+// or (main arena) another 16 | PREV_INUSE. In front of a short remainder the first one is 32 bytes.
 bool Walk::is_fence(Window& window, Address at) const {
   const std::uint64_t first = window.word(at + 8).value_or(0);
   const std::uint64_t second = window.word(at + 24).value_or(0);
@@ -91,8 +92,8 @@ void Walk::mark_chains() {
       continue;
     }
     const bool used = (back_.word(next + 8).value_or(1) & kPreviousInUse) != 0;
-    chains_[i] = used ? region_.is_main || (word & kNonMainArena) != 0
-                      : back_.word(next) == size_in(word);
+    chains_[i] =
+        used ? region_.is_main || (word & kNonMainArena) != 0 : back_.word(next) == size_in(word);
   }
 }
 
@@ -110,8 +111,8 @@ std::optional<Address> Walk::after_damage(Address at, Address resume_from, std::
   resume = std::min(resume, end_);
   out_.unknown.push_back({at, resume});
   out_.messages.push_back(
-      fmt::format("chunk {:#x} is damaged ({}; behind chunk {:#x}); {} bytes unclassified", at, what,
-                  previous_, resume - at));
+      fmt::format("chunk {:#x} is damaged ({}; behind chunk {:#x}); {} bytes unclassified", at,
+                  what, previous_, resume - at));
   return resume < end_ ? std::optional(resume) : std::nullopt;
 }
 
@@ -129,8 +130,10 @@ std::optional<Address> Walk::after_fence(Address at) {
     }
   }
   out_.unknown.push_back({at + 32, end_});
-  out_.messages.push_back(fmt::format("no chunk was found behind the end marker {:#x}; {} bytes "
-                                      "unclassified", at, end_ - at - 32));
+  out_.messages.push_back(
+      fmt::format("no chunk was found behind the end marker {:#x}; {} bytes "
+                  "unclassified",
+                  at, end_ - at - 32));
   return std::nullopt;
 }
 
@@ -171,15 +174,17 @@ std::optional<Address> Walk::step(Address at) {
   }
   if ((next_word & kPreviousInUse) == 0) {
     if (window_.word(next) != size) {
-      return after_damage(at, at + kMinChunk, fmt::format("free, but {:#x} follows size {:#x}",
-                                                          window_.word(next).value_or(0), size));
+      return after_damage(
+          at, at + kMinChunk,
+          fmt::format("free, but {:#x} follows size {:#x}", window_.word(next).value_or(0), size));
     }
     out_.free.push_back({at + kChunkHeader, size - 8});
   } else if (is_listed(at + kChunkHeader)) {
     out_.free.push_back({at + kChunkHeader, size - 8});
     ++out_.listed_free;
   } else if (!region_.is_main && (*word & kNonMainArena) == 0) {
-    return after_damage(at, at + kMinChunk, fmt::format("size word {:#x} names another arena", *word));
+    return after_damage(at, at + kMinChunk,
+                        fmt::format("size word {:#x} names another arena", *word));
   } else {
     out_.used.push_back({at + kChunkHeader, size - 8});
   }

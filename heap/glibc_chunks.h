@@ -2,11 +2,11 @@
 //
 // Walking the chunks of one contiguous heap region.
 //
-//   p:  prev_size | size+flags | user bytes ........................ |   p + size: the next chunk
-//                                                                        (its flag says whether p is used)
+//   p:  prev_size | size+flags | user bytes ................ |   p + size: the next chunk,
+//                                                                whose flag says if p is used
 //
-// Every step is checked. Where a header makes no sense the walk resumes at the first place from which
-// a chain of sound headers leads exactly to the region's end; what lies between is `unknown`.
+// Every step is checked. Where a header makes no sense the walk resumes at the first place from
+// which a chain of sound headers leads exactly to the region's end; what lies between is `unknown`.
 #pragma once
 
 #include <span>
@@ -20,17 +20,17 @@
 namespace heapledger {
 
 struct ChunkRegion {
-  AddressRange range;      // first chunk .. the top chunk, or .. the end of an older heap
-  bool is_main = false;    // of main_arena
+  AddressRange range;        // first chunk .. the top chunk, or .. the end of an older heap
+  bool is_main = false;      // of main_arena
   bool ends_at_top = false;  // else two small end markers ("fenceposts") precede range.end
 };
 
 struct Chunks {
-  std::vector<Block> used;           // user address, usable bytes; by address
-  std::vector<Block> free;           // in bins, in a thread's cache, in fastbins
+  std::vector<Block> used;  // user address, usable bytes; by address
+  std::vector<Block> free;  // in bins, in a thread's cache, in fastbins
   std::vector<AddressRange> unknown;
   std::vector<std::string> messages;
-  std::size_t listed_free = 0;       // how many of `free` came from `listed`
+  std::size_t listed_free = 0;  // how many of `free` came from `listed`
 };
 
 // `listed`: user addresses on free lists whose chunks are still marked as used (tcache, fastbins);

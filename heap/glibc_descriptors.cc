@@ -74,8 +74,7 @@ std::vector<Address> thread_list_heads(const std::vector<Module>& modules, const
   std::vector<Address> heads;
   const auto global = find_object(modules, "_rtld_global");
   for (const char* list : {"_dl_stack_used", "_dl_stack_user"}) {
-    const auto offset =
-        descriptor_offset(modules, fmt::format("_thread_db_rtld_global_{}", list));
+    const auto offset = descriptor_offset(modules, fmt::format("_thread_db_rtld_global_{}", list));
     if (global && offset) {
       heads.push_back(*global + *offset);
     } else if (const auto own = find_object(modules, list); own && glibc.is_static()) {
@@ -101,7 +100,8 @@ std::optional<TlsBlock> libc_tls_block(const Memory& memory, const std::vector<M
   }
   const auto map = find_link_map(memory, modules, *glibc.module);
   const auto field = descriptor_offset(modules, "_thread_db_link_map_l_tls_offset");
-  const auto distance = map && field ? memory.read_value<std::uint64_t>(*map + *field) : std::nullopt;
+  const auto distance =
+      map && field ? memory.read_value<std::uint64_t>(*map + *field) : std::nullopt;
   if (!distance || *distance == 0 || *distance > 1u << 30) {
     return std::nullopt;
   }

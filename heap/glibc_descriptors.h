@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What glibc tells thread debuggers: libc.so.6 (libpthread.so.0 before 2.34) exports descriptors
-// `_thread_db_STRUCT_FIELD` = { uint32_t bits, elements, offset } for libthread_db (nptl_db/structs.def).
-// They are read from the files, so no layout of struct pthread, link_map or rtld_global is built in.
+// `_thread_db_STRUCT_FIELD` = { uint32_t bits, elements, offset } for libthread_db
+// (nptl_db/structs.def). They are read from the files, so no layout of struct pthread, link_map or
+// rtld_global is built in.
 #pragma once
 
 #include <optional>

@@ -27,7 +27,8 @@ std::optional<GlibcLayout> glibc_layout(unsigned minor) {
 std::optional<unsigned> glibc_minor(const ElfFile& libc) {
   const auto bytes = libc.bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  for (const std::string_view sign : {"stable release version 2.", "development release version 2."}) {
+  for (const std::string_view sign :
+       {"stable release version 2.", "development release version 2."}) {
     const std::size_t at = text.find(sign);
     if (at == std::string_view::npos) {
       continue;

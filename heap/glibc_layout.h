@@ -2,8 +2,8 @@
 //
 // Where the fields of glibc's malloc lie, per release (x86-64). glibc gives no interface to its
 // heap; these offsets were compiled from malloc/malloc.c and malloc/arena.c at each release's tag.
-// They are checked against what is found (structure alone does not tell the releases apart: an empty
-// table fits every layout).
+// They are checked against what is found (structure alone does not tell the releases apart: an
+// empty table fits every layout).
 #pragma once
 
 #include <cstdint>

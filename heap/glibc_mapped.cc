@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernel merges neighbouring mappings, so a chunk may begin at any page, not only at the start of
-// a mapping. memalign leaves the first header of the mapping as it was and puts another one, with the
-// distance to the start as prev_size, in front of the aligned block: taking the first one would give a
-// wrong address, so aligned places are tried first. When realloc moved such a mapping (mremap) the
-// block is at no aligned place any more; that takes a look at every page, which is done only when
-// the count disagrees.
+// The kernel merges neighbouring mappings, so a chunk may begin at any page, not only at the start
+// of a mapping. memalign leaves the first header of the mapping as it was and puts another one,
+// with the distance to the start as prev_size, in front of the aligned block: taking the first one
+// would give a wrong address, so aligned places are tried first. When realloc moved such a mapping
+// (mremap) the block is at no aligned place any more; that takes a look at every page, which is
+// done only when the count disagrees.
 #include "heap/glibc_mapped.h"
 
 #include <algorithm>
@@ -24,8 +24,9 @@ struct MappedChunk {
 };
 
 struct Header {
-  std::uint64_t before;  // prev_size: of a mapped chunk, what lies between it and its mapping's start
-  std::uint64_t word;    // size | flags
+  std::uint64_t
+      before;          // prev_size: of a mapped chunk, what lies between it and its mapping's start
+  std::uint64_t word;  // size | flags
 };
 
 std::optional<Header> header_at(Window& window, Address at) {
@@ -34,7 +35,8 @@ std::optional<Header> header_at(Window& window, Address at) {
   return before && word ? std::optional(Header{*before, *word}) : std::nullopt;
 }
 
-// The chunk whose header is at `header`, `lead` bytes behind the start of its mapping, if it is one.
+// The chunk whose header is at `header`, `lead` bytes behind the start of its mapping, if it is
+// one.
 std::optional<MappedChunk> mapped_chunk(std::optional<Header> found, Address header,
                                         std::uint64_t lead, Address end) {
   if (!found || found->before != lead || (found->word & kSizeFlags) != kMapped) {
@@ -59,8 +61,8 @@ std::optional<MappedChunk> aligned_chunk_in(const Memory& memory, Address start,
     if (header == start || header >= end) {
       continue;
     }
-    if (const auto chunk = mapped_chunk(memory.read_value<Header>(header), header,
-                                        header - start, end)) {
+    if (const auto chunk =
+            mapped_chunk(memory.read_value<Header>(header), header, header - start, end)) {
       return chunk;
     }
   }
@@ -80,8 +82,8 @@ std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, A
   return std::nullopt;
 }
 
-// The header at `start` itself may be an old one that says more than is mapped by now (memalign, then
-// a realloc that shrank): it counts for itself only where it fits.
+// The header at `start` itself may be an old one that says more than is mapped by now (memalign,
+// then a realloc that shrank): it counts for itself only where it fits.
 std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window, Address start,
                                            Address end, bool every_page) {
   const auto first = mapped_chunk(header_at(window, start), start, 0, ~Address{0});
@@ -92,7 +94,8 @@ std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window,
     return aligned;
   }
   const std::uint64_t room = std::min(first->total, end - start);
-  if (const auto moved = every_page ? moved_chunk_in(memory, start, start + room, end) : std::nullopt) {
+  if (const auto moved =
+          every_page ? moved_chunk_in(memory, start, start + room, end) : std::nullopt) {
     return moved;
   }
   return first->total <= end - start ? first : std::nullopt;
@@ -127,8 +130,8 @@ struct Found {
   std::uint64_t bytes = 0;  // of their mappings
 };
 
-Found find(const Memory& memory, const Mappings& mappings,
-           const std::vector<AddressRange>& claimed, bool every_page) {
+Found find(const Memory& memory, const Mappings& mappings, const std::vector<AddressRange>& claimed,
+           bool every_page) {
   Found found;
   for (const Mapping& mapping : mappings) {
     if (!may_hold_chunks(mapping)) {
@@ -185,9 +188,9 @@ std::vector<Block> find_mapped_chunks(const Memory& memory, const Mappings& mapp
     found = find(memory, mappings, claimed, true);
   }
   if (counted && !counted->agrees(found)) {
-    messages.push_back(fmt::format(
-        "mapped blocks: {} found ({} bytes), malloc counts {} ({} bytes)", found.blocks.size(),
-        found.bytes, counted->blocks, counted->bytes));
+    messages.push_back(
+        fmt::format("mapped blocks: {} found ({} bytes), malloc counts {} ({} bytes)",
+                    found.blocks.size(), found.bytes, counted->blocks, counted->bytes));
   }
   return std::move(found.blocks);
 }

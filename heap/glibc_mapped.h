@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blocks so large that glibc mapped each on its own. No list names them: they are recognised by their
-// headers at page starts of anonymous memory nobody else claims, and counted against mp_.
+// Blocks so large that glibc mapped each on its own. No list names them: they are recognised by
+// their headers at page starts of anonymous memory nobody else claims, and counted against mp_.
 #pragma once
 
 #include <string>

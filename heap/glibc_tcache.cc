@@ -3,9 +3,9 @@
 // The per-thread caches of free chunks (tcache, since 2.26). Cached chunks look used to their
 // neighbours: without these lists up to 7 x 64 free chunks a thread would count as blocks.
 //
-// The pointer `tcache` is a thread-local variable of libc without a symbol. Every word of libc's TLS
-// block is tried; the one that leads to a well-formed tcache_perthread_struct in some thread, and
-// to one or to null in every thread, is it.
+// The pointer `tcache` is a thread-local variable of libc without a symbol. Every word of libc's
+// TLS block is tried; the one that leads to a well-formed tcache_perthread_struct in some thread,
+// and to one or to null in every thread, is it.
 #include <algorithm>
 #include <cstring>
 #include <unordered_set>
@@ -42,8 +42,7 @@ std::uint64_t chunk_size_of(const Memory& memory, Address user) {
 
 std::optional<Table> read_table(const Memory& memory, const Glibc& glibc, Address address) {
   const GlibcLayout::Tcache& layout = glibc.layout.tcache;
-  if (address == 0 || address % 16 != 0 ||
-      chunk_size_of(memory, address) != layout.chunk_size()) {
+  if (address == 0 || address % 16 != 0 || chunk_size_of(memory, address) != layout.chunk_size()) {
     return std::nullopt;
   }
   Table table{std::vector<std::byte>(layout.size), layout};
@@ -80,7 +79,8 @@ std::optional<std::uint64_t> find_variable(const Memory& memory, const Glibc& gl
       }
       const auto table = read_table(memory, glibc, *value);
       contradicted = contradicted || !table;
-      score += table ? (is_well_formed(memory, *table) ? 2 : 1) : 0;  // 1: damaged, but the only one
+      score +=
+          table ? (is_well_formed(memory, *table) ? 2 : 1) : 0;  // 1: damaged, but the only one
     }
     if (!contradicted && score > most) {
       most = score;
@@ -103,10 +103,10 @@ void follow_bins(const Memory& memory, const Glibc& glibc, const Table& table, T
       entry = stored ? glibc.layout.decode_link(entry, *stored) : 1;
     }
     if (entry != 0 || seen.size() != table.count(bin)) {
-      messages.push_back(fmt::format(
-          "thread {:#x}: cached chunks of {} bytes: {} found, {} counted{}", tcache.owner,
-          bin_chunk_size(bin), seen.size(), table.count(bin),
-          entry != 0 ? fmt::format(", the list breaks at {:#x}", entry) : ""));
+      messages.push_back(
+          fmt::format("thread {:#x}: cached chunks of {} bytes: {} found, {} counted{}",
+                      tcache.owner, bin_chunk_size(bin), seen.size(), table.count(bin),
+                      entry != 0 ? fmt::format(", the list breaks at {:#x}", entry) : ""));
     }
   }
 }

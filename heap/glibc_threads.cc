@@ -84,8 +84,7 @@ std::vector<ThreadTcb> find_tcbs(const Memory& memory, const Mappings& mappings,
   const auto tid_offset = descriptor_offset(modules, "_thread_db_pthread_tid");
   std::vector<ThreadTcb> threads;
   for (const Address tcb : tcbs) {
-    const auto tid =
-        tid_offset ? memory.read_value<std::int32_t>(tcb + *tid_offset) : std::nullopt;
+    const auto tid = tid_offset ? memory.read_value<std::int32_t>(tcb + *tid_offset) : std::nullopt;
     threads.push_back({tid && *tid > 0 ? static_cast<std::uint64_t>(*tid) : 0, tcb});
   }
   return threads;

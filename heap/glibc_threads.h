@@ -30,9 +30,9 @@ std::vector<ThreadTcb> find_tcbs(const Memory& memory, const Mappings& mappings,
 
 // One thread's tcache_perthread_struct: a chunk of the heap that no call of the program made.
 struct Tcache {
-  Address address = 0;             // user address of the chunk
-  Address owner = 0;               // fs_base
-  std::vector<Address> free;       // user addresses of the cached free chunks
+  Address address = 0;        // user address of the chunk
+  Address owner = 0;          // fs_base
+  std::vector<Address> free;  // user addresses of the cached free chunks
 };
 
 // The word `tcache` of every thread that has one, followed. What does not fit is in `messages`.

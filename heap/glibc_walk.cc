@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The order of a walk: glibc, its arenas, the free lists whose chunks look used, the chunks of every
-// region, the mapped blocks, and what belongs to malloc itself taken out.
+// The order of a walk: glibc, its arenas, the free lists whose chunks look used, the chunks of
+// every region, the mapped blocks, and what belongs to malloc itself taken out.
 #include "heap/glibc_walk.h"
 
 #include <algorithm>
@@ -57,8 +57,8 @@ void Walk::collect_fastbins(const Arena& arena) {
       const Address link = chunk + kChunkHeader;
       const auto stored = chunk % 16 == 0 ? links.word(link) : std::nullopt;
       if (!stored || chunk == marker || steps > kMostFastbinChunks) {
-        out_.messages.push_back(fmt::format("arena {:#x}: fastbin {} breaks at {:#x}",
-                                            arena.address, bin, chunk));
+        out_.messages.push_back(
+            fmt::format("arena {:#x}: fastbin {} breaks at {:#x}", arena.address, bin, chunk));
         break;
       }
       if ((steps & (steps + 1)) == 0) {
@@ -93,9 +93,10 @@ void Walk::walk_region(const ChunkRegion& region, const std::string& name) {
 
 // Where malloc first got memory; without mp_ the start of [heap].
 Address Walk::first_main_chunk() const {
-  const auto base = glibc_.parameters ? memory_.read_value<Address>(*glibc_.parameters +
-                                                  glibc_.layout.parameters.sbrk_base)
-                                      : std::nullopt;
+  const auto base =
+      glibc_.parameters
+          ? memory_.read_value<Address>(*glibc_.parameters + glibc_.layout.parameters.sbrk_base)
+          : std::nullopt;
   if (base && *base != 0) {
     return (*base + 15) & ~Address{15};
   }
@@ -107,8 +108,8 @@ Address Walk::first_main_chunk() const {
   return 0;
 }
 
-// From the first chunk to the top chunk. When sbrk failed, malloc went on in mapped memory: then the
-// region is the mapping top is in, and what was before it is told as missing.
+// From the first chunk to the top chunk. When sbrk failed, malloc went on in mapped memory: then
+// the region is the mapping top is in, and what was before it is told as missing.
 AddressRange Walk::main_region(const Arena& arena) {
   const Address first = first_main_chunk();
   const Mapping* top = find_mapping(mappings_, arena.top);
@@ -118,8 +119,8 @@ AddressRange Walk::main_region(const Arena& arena) {
         fmt::format("main arena: its top chunk {:#x} is not mapped", arena.top));
     return {};
   }
-  const bool together = begin != nullptr && first <= arena.top &&
-                        (begin == top || top->name == "[heap]");
+  const bool together =
+      begin != nullptr && first <= arena.top && (begin == top || top->name == "[heap]");
   if (together) {
     return {first, arena.top};
   }
@@ -156,9 +157,9 @@ void Walk::take_out_internal(std::span<const Tcache> tcaches) {
   for (const Tcache& tcache : tcaches) {
     internal.insert(tcache.address);
   }
-  const auto first = std::stable_partition(
-      out_.used.begin(), out_.used.end(),
-      [&](const Block& block) { return !internal.contains(block.start); });
+  const auto first =
+      std::stable_partition(out_.used.begin(), out_.used.end(),
+                            [&](const Block& block) { return !internal.contains(block.start); });
   out_.internal.assign(first, out_.used.end());
   out_.used.erase(first, out_.used.end());
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The blocks of a glibc process from malloc's own structures: works where nothing was tracked, and is
-// the oracle for the hooks (on one stop, both must name the same blocks).
+// The blocks of a glibc process from malloc's own structures: works where nothing was tracked, and
+// is the oracle for the hooks (on one stop, both must name the same blocks).
 //
 // Needs no debug symbols of libc. Sizes are usable bytes (requested + up to 24). Threads that stop
 // inside malloc leave lists half changed; what does not fit is told, never guessed.
@@ -20,16 +20,16 @@
 namespace heapledger {
 
 struct HeapWalk {
-  std::vector<Block> used;       // the program's; sorted by address
-  std::vector<Block> free;       // recognised free blocks; sorted by address
-  std::vector<Block> internal;   // the allocator's own blocks (tcache_perthread_struct of each thread)
-  std::size_t mapped = 0;        // how many of `used` have a mapping of their own
-  std::vector<AddressRange> unknown;   // heap memory that could not be classified
-  std::vector<AddressRange> regions;   // all heap memory walked, without mapped blocks
-  // Allocator variables that point at free and used chunks and are no owners: the arenas, the
-  // thread-local words `tcache` and `thread_arena` are not in it yet.
+  std::vector<Block> used;      // the program's; sorted by address
+  std::vector<Block> free;      // recognised free blocks; sorted by address
+  std::vector<Block> internal;  // malloc's own: each thread's tcache_perthread_struct
+  std::size_t mapped = 0;       // how many of `used` have a mapping of their own
+  std::vector<AddressRange> unknown;  // heap memory that could not be classified
+  std::vector<AddressRange> regions;  // all heap memory walked, without mapped blocks
+  // The arenas: they point at free and used chunks and own none. Not in it yet: the thread-local
+  // words `tcache` and `thread_arena`.
   std::vector<AddressRange> metadata;
-  std::vector<std::string> messages;   // what was not seen or does not fit
+  std::vector<std::string> messages;  // what was not seen or does not fit
 
   bool complete() const { return messages.empty(); }
 };

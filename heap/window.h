@@ -17,8 +17,8 @@ class Window {
   explicit Window(const Memory& memory, std::uint64_t size = 256 * 1024)
       : memory_(memory), bytes_(size) {}
 
-  // The 8 bytes at `address`, or nothing when they cannot be read. Cheap when addresses rise or fall
-  // steadily; any order is right.
+  // The 8 bytes at `address`, or nothing when they cannot be read. Cheap when addresses rise or
+  // fall steadily; any order is right.
   std::optional<std::uint64_t> word(Address address) {
     if (address < begin_ || address + 8 > begin_ + size_ || address + 8 < address) {
       return load(address);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Source: System V gABI, chapter "Dynamic Section"; the layout of DT_GNU_HASH as binutils writes it.
+// Source: System V gABI, chapter "Dynamic Section"; the layout of DT_GNU_HASH as binutils writes
+// it.
 #include "inferior/elf_dynamic.h"
 
 #include <elf.h>

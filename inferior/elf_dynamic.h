@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The dynamic segment: what the loader reads of a file. It names the dynamic symbols where there are
-// no section headers (a stripped-to-the-bone file, an image taken from memory).
+// The dynamic segment: what the loader reads of a file. It names the dynamic symbols where there
+// are no section headers (a stripped-to-the-bone file, an image taken from memory).
 #pragma once
 
 #include <cstddef>

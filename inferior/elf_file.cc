@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One ELF file: mapped as a whole, its header tables read once with libelf and checked once, so that
-// everything handed out later lies inside the mapped bytes whatever the file says.
+// One ELF file: mapped as a whole, its header tables read once with libelf and checked once, so
+// that everything handed out later lies inside the mapped bytes whatever the file says.
 //
 // Debt: a file that is truncated in place while it is mapped raises SIGBUS at the next read of the
 // lost pages. Linkers and package managers replace files instead; debuggers map them as well.
@@ -113,8 +113,8 @@ struct ElfFile::Impl {
   Bytes bytes;
   Elf64_Ehdr header{};
   std::vector<ElfSegment> segments;
-  std::vector<ElfSection> sections;   // without section 0, which is no section
-  std::vector<std::size_t> links;     // sh_link of each
+  std::vector<ElfSection> sections;  // without section 0, which is no section
+  std::vector<std::size_t> links;    // sh_link of each
   std::unordered_map<std::string_view, std::size_t> section_index;
   std::unique_ptr<ElfSymbols> symbols;
   bool has_symbol_table = false;
@@ -164,8 +164,8 @@ Result<void> ElfFile::Impl::read_segments(Elf* elf) {
       return fail("cannot read {}: truncated, segment {} ends at byte {} of {}", name, i,
                   h.p_offset + h.p_filesz, bytes.view().size());
     }
-    segments.push_back({h.p_type, h.p_flags, h.p_offset, h.p_vaddr, h.p_filesz, h.p_memsz,
-                        h.p_align});
+    segments.push_back(
+        {h.p_type, h.p_flags, h.p_offset, h.p_vaddr, h.p_filesz, h.p_memsz, h.p_align});
   }
   return {};
 }
@@ -184,8 +184,8 @@ void ElfFile::Impl::read_sections(Elf* elf) {
     }
     const char* text = elf_strptr(elf, names, h.sh_name);
     links.push_back(h.sh_link);
-    sections.push_back({text == nullptr ? "" : text, h.sh_type, h.sh_flags, h.sh_addr,
-                        h.sh_offset, h.sh_size});
+    sections.push_back(
+        {text == nullptr ? "" : text, h.sh_type, h.sh_flags, h.sh_addr, h.sh_offset, h.sh_size});
   }
   for (std::size_t i = 0; i < sections.size(); ++i) {
     section_index.emplace(sections[i].name, i);
@@ -221,12 +221,10 @@ void ElfFile::Impl::collect_symbols() {
 ElfDynamic ElfFile::Impl::dynamic() const {
   const auto segment = std::find_if(segments.begin(), segments.end(),
                                     [](const ElfSegment& s) { return s.type == PT_DYNAMIC; });
-  const auto entries = segment == segments.end()
-                           ? std::span<const std::byte>{}
-                           : bytes.part(segment->offset, segment->file_size);
-  return ElfDynamic(entries, [this](std::uint64_t address, std::size_t size) {
-    return at(address, size);
-  });
+  const auto entries = segment == segments.end() ? std::span<const std::byte>{}
+                                                 : bytes.part(segment->offset, segment->file_size);
+  return ElfDynamic(entries,
+                    [this](std::uint64_t address, std::size_t size) { return at(address, size); });
 }
 
 std::span<const std::byte> ElfFile::Impl::contents(const ElfSection& section) const {

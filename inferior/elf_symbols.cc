@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Symbol lookup by name (an open-addressing table of symbol numbers) and by address (a sorted list).
-// Source: System V gABI, chapter "Symbol Table".
+// Symbol lookup by name (an open-addressing table of symbol numbers) and by address (a sorted
+// list). Source: System V gABI, chapter "Symbol Table".
 #include "inferior/elf_symbols.h"
 
 #include <algorithm>

@@ -2,9 +2,10 @@
 //
 // The symbol tables of one ELF file, indexed by name and by address.
 //
-// At launch about 40 names are looked up in every module, so a name must cost a hash, not a pass over
-// the table. Dynamic symbols come with the linker's hash table; for the others an index is built when
-// first asked for (thread-safe). It holds 4-byte numbers only; names stay in the mapped file.
+// At launch about 40 names are looked up in every module, so a name must cost a hash, not a pass
+// over the table. Dynamic symbols come with the linker's hash table; for the others an index is
+// built when first asked for (thread-safe). It holds 4-byte numbers only; names stay in the mapped
+// file.
 #pragma once
 
 #include <elf.h>
@@ -61,11 +62,12 @@ class ElfSymbols {
   void index_functions() const;
 
   std::vector<ElfSymbolTable> tables_;
-  std::vector<std::uint32_t> first_;  // number of each table's symbol 0
+  std::vector<std::uint32_t> first_;               // number of each table's symbol 0
   std::vector<std::optional<ElfGnuHash>> hashes_;  // of each table; those without are indexed here
   std::uint32_t count_ = 0;
 
-  // Open addressing; 0 is empty, else symbol number + 1. Entries of one name are met in order of number.
+  // Open addressing; 0 is empty, else symbol number + 1. Entries of one name are met in order of
+  // number.
   mutable std::once_flag names_once_;
   mutable std::vector<std::uint32_t> names_;
   mutable std::once_flag functions_once_;

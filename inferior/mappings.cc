@@ -3,7 +3,8 @@
 // Parsing /proc/PID/maps:
 //
 //   7f0c1000-7f0c3000 r-xp 00002000 fe:01 1234567   /usr/lib/x86_64-linux-gnu/libc.so.6
-//   begin-end         perm offset   dev   inode     name: everything after the blanks, may hold blanks
+//   begin-end         perm offset   dev   inode     name: everything after the blanks, may hold
+//   blanks
 #include "inferior/mappings.h"
 
 #include <fcntl.h>
@@ -123,9 +124,9 @@ Result<Mappings> read_mappings(std::uint64_t pid) {
 }
 
 const Mapping* find_mapping(const Mappings& mappings, Address address) {
-  const auto after = std::upper_bound(
-      mappings.begin(), mappings.end(), address,
-      [](Address a, const Mapping& mapping) { return a < mapping.range.begin; });
+  const auto after =
+      std::upper_bound(mappings.begin(), mappings.end(), address,
+                       [](Address a, const Mapping& mapping) { return a < mapping.range.begin; });
   if (after == mappings.begin()) {
     return nullptr;
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Modules from mappings. A module starts where a file is mapped from offset 0 and memory there holds
-// an ELF header; its program headers say which addresses belong to it. It is a module (and not a file
-// somebody looks into) when at least one of its executable segments is mapped where they say.
+// Modules from mappings. A module starts where a file is mapped from offset 0 and memory there
+// holds an ELF header; its program headers say which addresses belong to it. It is a module (and
+// not a file somebody looks into) when at least one of its executable segments is mapped where they
+// say.
 //
 // The headers are read from the inferior, not from the file: they are there even when the file was
 // deleted, and they are what the loader used.
@@ -65,8 +66,8 @@ class FileCache {
   static constexpr std::size_t kMost = 1024;  // files; each costs a mapping and a few KiB
 
   File find_or_read(int fd, const struct stat& s, const std::string& name) {
-    const Key key{s.st_dev,          s.st_ino,          s.st_size,
-                  s.st_mtim.tv_sec,  s.st_mtim.tv_nsec, s.st_ctim.tv_nsec};
+    const Key key{s.st_dev,         s.st_ino,          s.st_size,
+                  s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_nsec};
     const std::lock_guard lock(mutex_);
     if (const auto found = entries_.find(key); found != entries_.end()) {
       found->second.used = ++clock_;
@@ -109,8 +110,8 @@ std::vector<Elf64_Phdr> headers_in_memory(const Memory& memory, Address start) {
 }
 
 // The file's bytes as far as they are mapped, where the file itself cannot be opened any more (an
-// upgraded library, without the right to use map_files): code, unwind tables and dynamic symbols are
-// there; sections and .symtab are not, and written data has its present values.
+// upgraded library, without the right to use map_files): code, unwind tables and dynamic symbols
+// are there; sections and .symtab are not, and written data has its present values.
 std::shared_ptr<const ElfFile> image_in_memory(const Memory& memory, const Module& module,
                                                std::span<const Elf64_Phdr> headers) {
   constexpr std::uint64_t kMostImage = 1ull << 30;  // bytes
@@ -135,9 +136,9 @@ std::shared_ptr<const ElfFile> image_in_memory(const Memory& memory, const Modul
   header.e_shoff = header.e_shnum = header.e_shstrndx = 0;
   std::memcpy(image.data(), &header, sizeof header);
   for (const Elf64_Phdr& h : headers) {  // the loader has added the bias to addresses in .dynamic
-    for (std::uint64_t at = h.p_offset; h.p_type == PT_DYNAMIC && module.bias != 0 &&
-                                        at + sizeof(Elf64_Dyn) <= image.size() &&
-                                        at + sizeof(Elf64_Dyn) <= h.p_offset + h.p_filesz;
+    for (std::uint64_t at = h.p_offset;
+         h.p_type == PT_DYNAMIC && module.bias != 0 && at + sizeof(Elf64_Dyn) <= image.size() &&
+         at + sizeof(Elf64_Dyn) <= h.p_offset + h.p_filesz;
          at += sizeof(Elf64_Dyn)) {
       Elf64_Dyn entry;
       std::memcpy(&entry, image.data() + at, sizeof entry);
@@ -226,10 +227,9 @@ std::optional<Module> Finder::module_at(const Mapping& first) {
     }
     const AddressRange code{page_floor(module.bias + h.p_vaddr),
                             page_ceil(module.bias + h.p_vaddr + h.p_memsz)};
-    module.code = module.code.empty()
-                      ? code
-                      : AddressRange{std::min(module.code.begin, code.begin),
-                                     std::max(module.code.end, code.end)};
+    module.code = module.code.empty() ? code
+                                      : AddressRange{std::min(module.code.begin, code.begin),
+                                                     std::max(module.code.end, code.end)};
   }
   if (module.code.empty()) {
     return std::nullopt;
@@ -282,8 +282,8 @@ FileCache::File Finder::open_file(const Mapping& first, Module& module) const {
   }
   module.deleted = marked;
   if (pid_ != 0) {
-    const std::string mapped = fmt::format("/proc/{}/map_files/{:x}-{:x}", pid_, first.range.begin,
-                                           first.range.end);
+    const std::string mapped =
+        fmt::format("/proc/{}/map_files/{:x}-{:x}", pid_, first.range.begin, first.range.end);
     if (auto file = cache.open(mapped, 0, module.path)) {
       return file;
     }
@@ -322,7 +322,8 @@ std::vector<Module> Finder::find() {
   std::vector<Module> modules;
   for (const Mapping& mapping : mappings_) {
     const bool inside = !modules.empty() && modules.back().range.contains(mapping.range.begin);
-    const bool candidate = mapping.name == "[vdso]" || (mapping.is_file() && mapping.file_offset == 0);
+    const bool candidate =
+        mapping.name == "[vdso]" || (mapping.is_file() && mapping.file_offset == 0);
     if (!candidate || inside || !mapping.readable) {
       continue;
     }

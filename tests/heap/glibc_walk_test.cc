@@ -222,7 +222,8 @@ TEST_F(GlibcWalk, FindsBlocksOfThreadArenas) {
   EXPECT_LT(after.used.size() - before.used.size() - log.live().size(), 20u);
 }
 
-// A block freed by another thread goes to that thread's cache, though it lies in the first one's arena.
+// A block freed by another thread goes to that thread's cache, though it lies in the first one's
+// arena.
 TEST_F(GlibcWalk, ThreadsMayFreeEachOthersBlocks) {
   run([&] {
     static std::atomic<int> ready = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A forked child that allocates and tells, through shared memory, what it did. It stops twice: before
-// (what the test program itself holds) and after, so that the difference must be exactly the log.
+// A forked child that allocates and tells, through shared memory, what it did. It stops twice:
+// before (what the test program itself holds) and after, so that the difference must be exactly the
+// log.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +24,8 @@ namespace heapledger {
 class Log {
  public:
   static Log& create() {
-    void* at = mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* at =
+        mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return *new (at) Log;
   }
   static void destroy(Log& log) { munmap(&log, sizeof(Log)); }
@@ -112,8 +114,8 @@ inline void expect_blocks(const HeapWalk& before, const HeapWalk& after,
     }
     EXPECT_GE(found[i].size, block.size);
     // 24 is the least; a remainder below a chunk's minimum, or a page's rest, comes on top.
-    EXPECT_LT(found[i].size, std::max<std::uint64_t>(block.size, 24) +
-                                 (block.size < 128 * 1024 ? 32 : 4096 + 32))
+    EXPECT_LT(found[i].size,
+              std::max<std::uint64_t>(block.size, 24) + (block.size < 128 * 1024 ? 32 : 4096 + 32))
         << block.size;
     ++i;
   }

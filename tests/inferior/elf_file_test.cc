@@ -231,7 +231,8 @@ TEST(ElfFile, AnyTruncationOrDamageIsSurvived) {
     }
     // Damage headers, tables and (by offset) everything else.
     for (unsigned i = 0; i < 1 + random() % 8 && !bytes.empty(); ++i) {
-      const std::size_t area = random() % 3 == 0 ? bytes.size() : std::min<std::size_t>(bytes.size(), 800);
+      const std::size_t area =
+          random() % 3 == 0 ? bytes.size() : std::min<std::size_t>(bytes.size(), 800);
       std::size_t at = random() % area;
       if (random() % 3 == 0) {
         at = bytes.size() - 1 - at;  // section headers are last
@@ -249,7 +250,8 @@ TEST(ElfFile, AnyTruncationOrDamageIsSurvived) {
 TEST(ElfFile, ManyThreadsMayAskFirst) {
   const auto elf = ElfFile::open("/lib/x86_64-linux-gnu/libc.so.6");
   ASSERT_TRUE(elf);
-  const std::uint64_t expected = ElfFile::open((*elf)->name()).value()->functions("malloc")[0].value;
+  const std::uint64_t expected =
+      ElfFile::open((*elf)->name()).value()->functions("malloc")[0].value;
   std::vector<std::uint64_t> found(4);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -264,7 +266,8 @@ TEST(ElfFile, ManyThreadsMayAskFirst) {
   EXPECT_EQ(found, std::vector<std::uint64_t>(4, expected));
 }
 
-// 40 names are looked up in every module at launch. Measured 0.9 ms; the bound leaves room for load.
+// 40 names are looked up in every module at launch. Measured 0.9 ms; the bound leaves room for
+// load.
 TEST(ElfFile, LookingUpNamesIsCheap) {
   const auto begin = std::chrono::steady_clock::now();
   std::size_t found = 0;

@@ -63,8 +63,9 @@ TEST(LocalMemory, ReadNamesTheFirstUnreadableAddress) {
   EXPECT_TRUE(memory.read(pages.address(kPage), out));
   const auto failed = memory.read(pages.address(2 * kPage), out);
   ASSERT_FALSE(failed);
-  EXPECT_NE(failed.error().message.find(fmt::format("{:#x} is unreadable", pages.address(3 * kPage))),
-            std::string::npos)
+  EXPECT_NE(
+      failed.error().message.find(fmt::format("{:#x} is unreadable", pages.address(3 * kPage))),
+      std::string::npos)
       << failed.error().message;
 }
 

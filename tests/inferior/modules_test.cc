@@ -88,7 +88,8 @@ TEST(Modules, OfOwnProcessAreTheLoaders) {
 
 TEST(Modules, CodeAndSymbolsAreWhereTheProcessHasThem) {
   const auto modules = modules_of(self());
-  const auto version_address = reinterpret_cast<Address>(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"));
+  const auto version_address =
+      reinterpret_cast<Address>(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"));
   const Module* libc = find_module(modules, version_address);
   ASSERT_NE(libc, nullptr);
   EXPECT_EQ(libc->name, "libc.so.6");
@@ -120,10 +121,10 @@ TEST(Modules, OfEveryLinkMode) {
     std::size_t modules;  // the program, the vdso, ld.so and libc where there are any
     bool fixed;
   };
-  for (const Expected& e : {Expected{"stops_pie", 4, false}, Expected{"stops_nopie", 4, true},
-                            Expected{"stops_static", 2, true},
-                            Expected{"stops_static_pie", 2, false},
-                            Expected{"stops_one_segment", 4, false}}) {
+  for (const Expected& e :
+       {Expected{"stops_pie", 4, false}, Expected{"stops_nopie", 4, true},
+        Expected{"stops_static", 2, true}, Expected{"stops_static_pie", 2, false},
+        Expected{"stops_one_segment", 4, false}}) {
     const Child child = Child::started(std::string(PROGRAMS "/") + e.file);
     const auto modules = modules_of(child.pid());
     EXPECT_EQ(modules.size(), e.modules) << e.file;
@@ -207,7 +208,8 @@ TEST(Modules, DeletedLibraryIsReadFromMemoryWithoutPrivilege) {
   if (pid == 0) {
     void* handle = dlopen(path.c_str(), RTLD_NOW);
     fs::remove(path);
-    if (handle == nullptr || setresuid(65534, 65534, 65534) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0) {
+    if (handle == nullptr || setresuid(65534, 65534, 65534) != 0 ||
+        prctl(PR_SET_DUMPABLE, 1) != 0) {
       _exit(1);
     }
     const auto mappings = read_mappings(self());
@@ -218,7 +220,8 @@ TEST(Modules, DeletedLibraryIsReadFromMemoryWithoutPrivilege) {
     }
     const ElfFile& elf = *found[0].elf;
     const auto function = elf.functions("library_function");
-    if (function.size() != 1 || elf.has_symbol_table() || !elf.functions("local_function").empty()) {
+    if (function.size() != 1 || elf.has_symbol_table() ||
+        !elf.functions("local_function").empty()) {
       _exit(3);
     }
     const auto expected = reinterpret_cast<Address>(dlsym(handle, "library_function"));
@@ -251,9 +254,9 @@ TEST(Modules, FilesMappedAsDataAreNoModules) {
   const std::string path = copy_of_library("data.so");
   std::ofstream(directory() + "/data.txt") << std::string(10000, 'x');
   std::vector<std::pair<void*, std::size_t>> mapped;
-  for (const auto& [file, protection] : {std::pair{path, PROT_READ},
-                                         std::pair{directory() + "/data.txt", PROT_READ | PROT_EXEC},
-                                         std::pair{path, PROT_NONE}}) {
+  for (const auto& [file, protection] :
+       {std::pair{path, PROT_READ}, std::pair{directory() + "/data.txt", PROT_READ | PROT_EXEC},
+        std::pair{path, PROT_NONE}}) {
     const int fd = open(file.c_str(), O_RDONLY);
     const auto size = fs::file_size(file);
     void* at = mmap(nullptr, size, protection, MAP_PRIVATE, fd, 0);

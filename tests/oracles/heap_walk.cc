@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// heap_walk PID: the blocks of a stopped glibc process from malloc's own structures, as an oracle for
-// what was tracked. Needs no ptrace, so a debugger may hold the process. One line each:
+// heap_walk PID: the blocks of a stopped glibc process from malloc's own structures, as an oracle
+// for what was tracked. Needs no ptrace, so a debugger may hold the process. One line each:
 //
 //   addr=7f12a0 usable=24      a block of the program
 //   free=7f12c0 usable=24      a recognised free block (with --free)

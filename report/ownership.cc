@@ -88,10 +88,15 @@ std::string pointer_words(const OwnerLink& link) {
   return text + ")";
 }
 
+std::string_view root_label(const OwnerLink& link) {
+  if (!link.place) return "root";
+  if (link.place->kind == RootKind::tls) return "thread-local";  // fits the column
+  return root_kind_name(link.place->kind);
+}
+
 std::string holder_lines(const OwnerLink& link, Blocks& blocks) {
   const bool root = link.reference.holder == Reference::Holder::root;
-  const std::string_view label =
-      root && link.place ? root_kind_name(link.place->kind) : root ? "root" : "block";
+  const std::string_view label = root ? root_label(link) : "block";
   const std::string words =
       !root          ? blocks.words(link.reference.block)
       : link.place   ? place_words(*link.place)

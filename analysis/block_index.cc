@@ -4,6 +4,15 @@
 #include <algorithm>
 
 namespace heapledger {
+namespace {
+
+[[gnu::target("popcnt")]] void candidates_popcnt(const BlockIndex& index, const std::uint64_t* words,
+                                                 const std::uint32_t* at, std::size_t count,
+                                                 BlockIndex::Candidate* out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = index.candidate(words[at[i]]);
+}
+
+}  // namespace
 
 BlockIndex::BlockIndex(std::span<const Block> blocks)
     : blocks_(blocks), directory_(std::size_t{1} << (kAddressBits - kLeafShift),
@@ -74,6 +83,13 @@ void BlockIndex::fill_lines() {
     }
   }
   lines_[lines_.size() - 1].rank = count;
+}
+
+void BlockIndex::candidates(const std::uint64_t* words, const std::uint32_t* at, std::size_t count,
+                            Candidate* out) const {
+  static const bool popcnt = __builtin_cpu_supports("popcnt");
+  if (popcnt) return candidates_popcnt(*this, words, at, count, out);
+  for (std::size_t i = 0; i < count; ++i) out[i] = candidate(words[at[i]]);
 }
 
 std::uint32_t BlockIndex::search(const Line& line, std::uint32_t line_number, Address address) const {

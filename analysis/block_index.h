@@ -57,6 +57,10 @@ class BlockIndex {
             (starts >> (granule & 63) & 1) != 0 && (address & 15) == 0};
   }
 
+  // The candidates of words[at[0..count)], with the processor's popcount where it has one.
+  void candidates(const std::uint64_t* words, const std::uint32_t* at, std::size_t count,
+                  Candidate* out) const;
+
   // The block whose [start, start + max(size, 1)) contains the address.
   std::optional<std::uint32_t> find(Address address) const {
     const std::uint32_t i = candidate(address).block;

@@ -142,9 +142,9 @@ class Worker {
         graph.index.prefetch(words[at[i]]);
       }
       BlockIndex::Candidate candidates[kBatch];
+      graph.index.candidates(words.data(), at + begin, end - begin, candidates);
       for (std::size_t i = begin; i < end; ++i) {
-        auto& candidate = candidates[i - begin];
-        candidate = graph.index.candidate(words[at[i]]);
+        const auto& candidate = candidates[i - begin];
         if (!candidate.start && candidate.block != BlockIndex::kNone) {
           __builtin_prefetch(&graph.blocks[candidate.block]);
         }

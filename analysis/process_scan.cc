@@ -18,6 +18,7 @@ struct Stop {
   std::vector<std::uint32_t> allocations;  // of each block
   std::vector<AddressRange> segments;
   std::vector<AddressRange> own;
+  std::uint64_t discarded = 0;             // blocks that overlap an earlier one
 };
 
 Result<Stop> take_stop(Target& target, const Ledger& ledger, std::span<const AddressRange> own_memory) {
@@ -40,11 +41,17 @@ Result<Stop> take_stop(Target& target, const Ledger& ledger, std::span<const Add
     const Allocation& a = allocations[i];
     if (a.mapped) {
       stop.segments.push_back(a.block.range());
-    } else if (a.block.start >= end) {  // as the engine would discard it: keeps the numbers in step
-      stop.blocks.push_back(a.block);
-      stop.allocations.push_back(i);
-      end = a.block.start + std::max<std::uint64_t>(a.block.size, 1);
+      continue;
     }
+    // As the engine would discard it: keeps the numbers in step.
+    const Address block_end = a.block.start + std::max<std::uint64_t>(a.block.size, 1);
+    if (a.block.start < end || block_end < a.block.start) {
+      ++stop.discarded;
+      continue;
+    }
+    stop.blocks.push_back(a.block);
+    stop.allocations.push_back(i);
+    end = block_end;
   }
   return stop;
 }
@@ -57,6 +64,14 @@ std::optional<Address> interrupted_sp(Target& target, const ThreadState& thread,
     if (stack.contains(frame.cfa) && (!sp || frame.cfa < *sp)) sp = frame.cfa;
   }
   return sp;
+}
+
+bool still_there(Target& target, const Scan& scan) {
+  if (target.state() == ProcessState::exited || target.state() == ProcessState::none) return false;
+  for (const Root& root : scan.roots().roots) {
+    if (root.kind == RootKind::stack) return target.memory().read_value<char>(root.range.begin).has_value();
+  }
+  return true;
 }
 
 RootSet roots_of(Target& target, const Stop& stop, const ProcessScanOptions& options) {
@@ -118,11 +133,12 @@ Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
   coverage.dropped_records = ledger.counters().dropped;
   coverage.in_flight_records = ledger.counters().in_flight;
   coverage.damaged_records = ledger.damaged();
+  coverage.discarded_blocks = stop->discarded;
 
   auto scan = heapledger::scan(std::move(input), options.scan);
   if (!scan) return tl::unexpected(scan.error());
-  // A process that was killed meanwhile reads as nothing.
-  if (target.state() == ProcessState::exited || target.state() == ProcessState::none) {
+  // A process that was killed meanwhile reads as nothing, whatever the debugger knows of it by now.
+  if (!still_there(target, *scan)) {
     return fail("the process ended during the scan: nothing was judged");
   }
   return ProcessScan{std::move(*scan), std::move(stop->allocations), target.stop_id()};

@@ -5,6 +5,7 @@
 #include "plugin/entry.h"
 #include "plugin/exit_code.h"
 #include "plugin/liblldb.h"
+#include "plugin/own_breakpoints.h"
 
 namespace heapledger {
 namespace {
@@ -26,6 +27,15 @@ bool before_detach(void* baton, const char**) {
   enter([&] {
     lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
     if (target.IsValid()) Debuggees::instance().of(target).before_detach();
+  });
+  return false;
+}
+
+// A target that was made after loading has a copy of our breakpoint without its name's permissions.
+bool before_breakpoint_command(void* baton, const char**) {
+  enter([&] {
+    lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
+    if (target.IsValid()) protect_breakpoints(target);
   });
   return false;
 }
@@ -53,6 +63,9 @@ void install_overrides(lldb::SBDebugger debugger) {
   interpreter.SetCommandOverrideCallback("process launch", before_launch, baton);
   interpreter.SetCommandOverrideCallback("process detach", before_detach, baton);
   interpreter.SetCommandOverrideCallback("quit", before_quit, baton);
+  for (const char* command : {"breakpoint list", "breakpoint delete", "breakpoint disable"}) {
+    interpreter.SetCommandOverrideCallback(command, before_breakpoint_command, baton);
+  }
   // Input may also end without a quit. LLDB 14 to 18 have one slot for this or none.
   if (has("_ZN4lldb10SBDebugger18AddDestroyCallbackEPFvmPvES1_")) {
     debugger.AddDestroyCallback(before_destroy, nullptr);

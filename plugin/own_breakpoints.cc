@@ -8,6 +8,8 @@
 namespace heapledger {
 namespace {
 
+constexpr const char* kHiddenName = "heapledger_hidden";
+
 // The last event of a dynamic program's loader is told at _dl_debug_state (glibc, musl);
 // __libc_start_main is where libc takes over in a static one.
 const char* kLoaderFunctions[] = {"_dl_debug_state", "__libc_start_main"};
@@ -34,11 +36,15 @@ bool on_exit_call(void*, lldb::SBProcess& process, lldb::SBThread& thread,
   return false;
 }
 
-void hide(lldb::SBTarget& target) {
-  lldb::SBBreakpointName name(target, kBreakpointName);
+// A breakpoint takes a name's permissions over in the moment it gets the name, and getting it again
+// undoes that (LLDB 19), so each gets it once.
+void hide(lldb::SBTarget& target, lldb::SBBreakpoint& breakpoint) {
+  if (breakpoint.MatchesName(kHiddenName)) return;
+  lldb::SBBreakpointName name(target, kHiddenName);
   name.SetAllowList(false);
   name.SetAllowDelete(false);
   name.SetAllowDisable(false);
+  breakpoint.AddName(kHiddenName);
 }
 
 template <std::size_t N>
@@ -47,7 +53,6 @@ lldb::SBBreakpoint make(lldb::SBTarget& target, const char* (&functions)[N],
   lldb::SBBreakpoint breakpoint = target.BreakpointCreateByNames(
       functions, N, lldb::eFunctionNameTypeAuto, lldb::SBFileSpecList(), lldb::SBFileSpecList());
   breakpoint.SetCallback(callback, nullptr);
-  hide(target);
   breakpoint.AddName(kBreakpointName);
   return breakpoint;
 }
@@ -61,7 +66,9 @@ void arm_loader_events(lldb::SBTarget target) {
 }
 
 lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target) {
-  return make(target, kExitFunctions, on_exit_call);
+  lldb::SBBreakpoint breakpoint = make(target, kExitFunctions, on_exit_call);
+  hide(target, breakpoint);
+  return breakpoint;
 }
 
 lldb::SBBreakpoint make_entry_breakpoint(lldb::SBTarget target, lldb::addr_t entry) {
@@ -73,16 +80,15 @@ lldb::SBBreakpoint make_entry_breakpoint(lldb::SBTarget target, lldb::addr_t ent
   lldb::SBAddress second = instructions.GetInstructionAtIndex(1).GetAddress();
   lldb::SBBreakpoint breakpoint = target.BreakpointCreateBySBAddress(second);
   breakpoint.SetCallback(on_loader_event, nullptr);
-  hide(target);
   breakpoint.AddName(kBreakpointName);
+  hide(target, breakpoint);
   return breakpoint;
 }
 
 void protect_breakpoints(lldb::SBTarget target) {
-  hide(target);
   for (std::uint32_t i = 0; i < target.GetNumBreakpoints(); ++i) {
     lldb::SBBreakpoint breakpoint = target.GetBreakpointAtIndex(i);
-    if (breakpoint.MatchesName(kBreakpointName)) breakpoint.AddName(kBreakpointName);
+    if (breakpoint.MatchesName(kBreakpointName)) hide(target, breakpoint);
   }
 }
 

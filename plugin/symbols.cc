@@ -18,6 +18,12 @@ std::string named(const char* name) {
   return text;
 }
 
+// LLDB writes names that have no linkage name in the debug information with a "::" in front.
+std::string without_scope_mark(std::string name) {
+  if (name.starts_with("::")) name.erase(0, 2);
+  return name;
+}
+
 struct Place {
   std::string file;
   std::uint32_t line = 0;
@@ -34,7 +40,7 @@ void add_inlined(std::vector<SymbolFrame>& frames, lldb::SBBlock block, Place& p
   if (block.IsValid()) block = block.GetContainingInlinedBlock();
   while (block.IsValid()) {
     SymbolFrame frame;
-    frame.function = text_of(block.GetInlinedName());
+    frame.function = without_scope_mark(text_of(block.GetInlinedName()));
     frame.file = place.file;
     frame.line = place.line;
     frame.inlined = true;
@@ -45,17 +51,22 @@ void add_inlined(std::vector<SymbolFrame>& frames, lldb::SBBlock block, Place& p
   }
 }
 
-// The function's name and its first byte's link-time address.
+// The function's name, and the address's distance from its first byte. That byte is the symbol's: a
+// function whose cold part stands before it begins, in the debug information, with the cold part. The
+// symbol also has the better name where the debug information has no linkage name.
 void name_function(SymbolFrame& frame, lldb::SBSymbolContext context, Address file_address) {
   lldb::SBFunction function = context.GetFunction();
   lldb::SBSymbol symbol = context.GetSymbol();
-  lldb::SBAddress start;
+  const std::string symbol_name = symbol.IsValid() ? named(symbol.GetName()) : "";
+  lldb::SBAddress start = symbol_name.empty() ? lldb::SBAddress() : symbol.GetStartAddress();
   if (function.IsValid()) {
-    frame.function = named(function.GetName());
-    start = function.GetStartAddress();
-  } else if (symbol.IsValid()) {
-    frame.function = named(symbol.GetName());
-    start = symbol.GetStartAddress();
+    const bool linkage_name = function.GetMangledName() != nullptr;
+    frame.function = !linkage_name && symbol.IsValid() && symbol.GetMangledName() != nullptr
+                         ? symbol_name
+                         : without_scope_mark(named(function.GetName()));
+    if (!start.IsValid()) start = function.GetStartAddress();
+  } else {
+    frame.function = symbol_name;
   }
   if (frame.function.empty() || !start.IsValid()) return;
   frame.offset = file_address - start.GetFileAddress();

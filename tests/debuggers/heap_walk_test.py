@@ -5,7 +5,7 @@ import harness
 
 PROGRAMS = ["track_c_family", "track_operators", "track_other_thread", "track_constructors",
             "track_dlopen", "track_thread_exit", "track_signal", "track_small_stack", "track_fork",
-            "track_same_address", "track_exec", "freed", "aligned", "containers", "thread_arena",
+            "track_same_address", "track_exec", "freed", "containers", "thread_arena",
             "dlopen_tls", "pthread_keys", "std_string"]
 
 

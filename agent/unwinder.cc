@@ -145,7 +145,7 @@ uint32_t reusable_frames(State* s, Thread* t) {
   const ModuleTable* table = reinterpret_cast<const ModuleTable*>(load(s->modules));
   uint32_t generation = table == nullptr ? 0 : table->generation;
   uint32_t n = t->generation == generation ? t->frame_count : 0;
-#ifdef HEAPLEDGER_MUTATE_IGNORE_GENERATION
+#ifdef HEAPLEDGER_MUTANT_IGNORE_GENERATION
   n = t->frame_count;
 #endif
   t->generation = generation;

@@ -16,11 +16,8 @@ class HeapClaims {
 
   void claim() {
     if (glibc_) claim_arenas();
-    std::vector<std::pair<AddressRange, const Mapping*>> left;
-    map_.for_each_unclaimed(
-        [&](AddressRange range, const Mapping& mapping) { left.push_back({range, &mapping}); });
-    for (const auto& [range, mapping] : left) {
-      if (mapping->readable && mapping->writable) claim_around_blocks(range);
+    for (const Mapping& mapping : sources_.mappings) {
+      if (mapping.readable && mapping.writable) claim_around_blocks(mapping);
     }
   }
 
@@ -65,16 +62,19 @@ class HeapClaims {
     return it != sources_.blocks.end() && it->start < range.end ? &*it : nullptr;
   }
 
-  void claim_around_blocks(AddressRange range) {
-    while (const Block* block = first_block(range)) {
-      const auto chunk = mapped_chunk(*block);
-      if (!chunk) {
-        map_.claim(range, claim_of("memory of an allocator"));
-        return;
+  // Blocks in what others have claimed (module data, stacks) say nothing of the rest.
+  void claim_around_blocks(const Mapping& mapping) {
+    for (AddressRange range : map_.unclaimed(mapping.range)) {
+      while (const Block* block = first_block(range)) {
+        const auto chunk = mapped_chunk(*block);
+        if (!chunk) {
+          map_.claim(mapping.range, claim_of("memory of an allocator"));
+          return;
+        }
+        map_.claim(*chunk, claim_of("block with a mapping of its own"));
+        range.begin = std::max(range.begin, chunk->end);
+        if (range.empty()) break;
       }
-      map_.claim(*chunk, claim_of("block with a mapping of its own"));
-      range.begin = std::max(range.begin, chunk->end);
-      if (range.empty()) return;
     }
   }
 

@@ -124,7 +124,7 @@ class Collector {
     map_.claim({stack.begin, live}, {std::nullopt, "dead " + name + " below sp", thread.tid, false,
                                RegionUse::dead_stack});
     // A block used as a stack is reachable, but its dead part counts no more than another's.
-    if (block_at(sources_.blocks, thread.sp) != nullptr) set_.excluded.push_back({stack.begin, live});
+    if (block_at(sources_.blocks, live) != nullptr) set_.excluded.push_back({stack.begin, live});
   }
 
   // The stack a thread runs on when it is not its own: a block, or memory the program mapped.

@@ -4,7 +4,8 @@
 // threads by ptrace, and every block judged as the program said.
 #include <gtest/gtest.h>
 
-#include <set>
+#include <functional>
+#include <map>
 
 #include "analysis/analysis.h"
 #include "analysis/present_pages.h"
@@ -23,23 +24,27 @@ std::string what(Verdict verdict) {
   }
 }
 
-class LabelledProgram : public testing::TestWithParam<const char*> {};
+using Mutation = std::function<void(RootSet&)>;
 
-TEST_P(LabelledProgram, IsJudgedAsItSays) {
-  const StoppedProgram program(std::string(PROGRAMS) + "/" + GetParam());
-  ASSERT_TRUE(program.reached());
-  ASSERT_FALSE(program.labels().empty());
+// What differs from what the program says: "NAME: judged, said".
+std::vector<std::string> misjudged(const std::string& name, const Mutation& mutate = {}) {
+  std::vector<std::string> wrong;
+  const auto failed = [&](const std::string& text) {
+    ADD_FAILURE() << name << ": " << text;
+    return wrong;
+  };
+  const StoppedProgram program(std::string(PROGRAMS) + "/" + name);
+  if (!program.reached() || program.labels().empty()) return failed("did not stop, or said nothing");
   const LocalMemory memory = program.memory();
   const auto mappings = read_mappings(program.pid());
-  ASSERT_TRUE(mappings);
+  if (!mappings) return failed(mappings.error().message);
   const auto modules = ModuleList::read(program.pid(), *mappings, memory);
-  ASSERT_TRUE(modules);
+  if (!modules) return failed(modules.error().message);
   const auto threads = program.threads();
-
   std::vector<ThreadTcb> tcbs;
   for (const ThreadState& t : threads) tcbs.push_back({t.tid, t.fs_base});
   const auto walk = walk_glibc_heap(memory, *mappings, *modules, tcbs);
-  ASSERT_TRUE(walk) << walk.error().message;
+  if (!walk) return failed(walk.error().message);
 
   ScanInput input{memory, walk->used, {}, {}, {}, {}, {}};
   for (Block& block : input.blocks) {  // the walk knows usable sizes only
@@ -48,32 +53,80 @@ TEST_P(LabelledProgram, IsJudgedAsItSays) {
   }
   const RootSources sources{memory, *mappings, *modules, threads, program.pid(), input.blocks, {}, {}};
   input.roots = collect_roots(sources);
+  if (mutate) mutate(input.roots);
   const PresentPages present(program.pid());
   input.present = [&](AddressRange range) { return present(range); };
-  const auto result = scan(std::move(input));
-  ASSERT_TRUE(result) << result.error().message;
+  const auto scan = heapledger::scan(std::move(input));
+  if (!scan) return failed(scan.error().message);
 
-  std::set<Address> starts;
-  for (const Block& block : result->blocks()) starts.insert(block.start);
+  std::map<Address, BlockIndexNumber> starts;
+  for (BlockIndexNumber b = 0; b < scan->blocks().size(); ++b) starts[scan->blocks()[b].start] = b;
   int judged = 0;
   for (const auto& [address, label] : program.labels()) {
-    if (label.what == "freed") {
-      EXPECT_FALSE(starts.contains(address)) << label.name;
-      continue;
-    }
-    const auto block = result->find(address);
-    ASSERT_TRUE(block && result->blocks()[*block].start == address) << label.name;
+    const auto block = starts.find(address);
+    const std::string verdict = block == starts.end() ? "freed" : what(scan->verdict(block->second));
     if (label.what == "held") continue;
     ++judged;
-    EXPECT_EQ(what(result->verdict(*block)), label.what) << label.name << std::hex << " at " << address;
-    // What the program does not know of is not lost: libc's own blocks, the runtime's.
+    if (verdict != label.what) wrong.push_back(label.name + ": " + verdict + ", said " + label.what);
   }
-  EXPECT_GT(judged, 0);
-  for (BlockIndexNumber b = 0; b < result->blocks().size(); ++b) {
-    if (program.labels().contains(result->blocks()[b].start)) continue;
-    EXPECT_NE(result->verdict(b), Verdict::definitely_lost)
-        << result->blocks()[b].size << " bytes at " << std::hex << result->blocks()[b].start;
+  if (judged == 0) return failed("nothing to judge");
+  // What the program does not know of is not lost: libc's own blocks, the runtime's.
+  for (const auto& [address, block] : starts) {
+    if (!program.labels().contains(address) && scan->verdict(block) == Verdict::definitely_lost) {
+      wrong.push_back(fmt::format("{} bytes at {:#x}: definitely, not its own",
+                                  scan->blocks()[block].size, address));
+    }
   }
+  return wrong;
+}
+
+class LabelledProgram : public testing::TestWithParam<const char*> {};
+
+TEST_P(LabelledProgram, IsJudgedAsItSays) {
+  EXPECT_EQ(misjudged(GetParam()), std::vector<std::string>{});
+}
+
+// A scan that did not know better would be caught by the programs above.
+Mutation take_for_roots(RegionUse use) {
+  return [use](RootSet& set) {
+    for (const Region& region : set.regions) {
+      if (region.use == use) set.roots.push_back({RootKind::mapping, region.range});
+    }
+  };
+}
+Mutation leave_out(RootKind kind) {
+  return [kind](RootSet& set) {
+    std::erase_if(set.roots, [kind](const Root& root) { return root.kind == kind; });
+  };
+}
+
+TEST(Mutation, DeadStackWouldBeNoticed) {
+  EXPECT_FALSE(misjudged("below_sp", take_for_roots(RegionUse::dead_stack)).empty());
+  EXPECT_FALSE(misjudged("popped_frame", take_for_roots(RegionUse::dead_stack)).empty());
+}
+TEST(Mutation, StacksOfFinishedThreadsWouldBeNoticed) {
+  EXPECT_FALSE(misjudged("joined_thread", take_for_roots(RegionUse::finished_stack)).empty());
+  EXPECT_FALSE(misjudged("detached_thread", take_for_roots(RegionUse::finished_stack)).empty());
+}
+TEST(Mutation, FreedMemoryWouldBeNoticed) {
+  EXPECT_FALSE(misjudged("freed", take_for_roots(RegionUse::heap)).empty());
+}
+TEST(Mutation, MallocsOwnVariablesWouldBeNoticed) {
+  EXPECT_FALSE(misjudged("neighbour_of_free", [](RootSet& set) { set.excluded.clear(); }).empty());
+}
+TEST(Mutation, MissingRootsWouldBeNoticed) {
+  EXPECT_FALSE(misjudged("global", leave_out(RootKind::global)).empty());
+  EXPECT_FALSE(misjudged("static_tls", leave_out(RootKind::tls)).empty());
+  EXPECT_FALSE(misjudged("pthread_keys", leave_out(RootKind::tls)).empty());
+  EXPECT_FALSE(misjudged("unjoined_result", leave_out(RootKind::tls)).empty());
+  EXPECT_FALSE(misjudged("thread_stack", leave_out(RootKind::stack)).empty());
+  EXPECT_FALSE(misjudged("thread_register", leave_out(RootKind::registers)).empty());
+  EXPECT_FALSE(misjudged("mmap_holder", leave_out(RootKind::mapping)).empty());
+  EXPECT_FALSE(misjudged("xmm_only", [](RootSet& set) {
+                 for (Root& root : set.roots) {
+                   if (root.kind == RootKind::registers) root.words.resize(15);
+                 }
+               }).empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(

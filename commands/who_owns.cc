@@ -19,15 +19,17 @@ std::string first_line(std::string message) {
   return message;
 }
 
+constexpr std::size_t kAddressDigits = 6;  // fewer letters are no address but a misspelt variable
+
 // An address when it begins like a number; else what the debugger makes of it, so that a variable
-// called `cafe` is not taken for one.
+// called `decade` is not taken for one.
 Result<TypedAddress> address_of(Target& target, const std::string& text) {
   const auto typed = parse_address(text);
   const bool number_like = text[0] >= '0' && text[0] <= '9';
   if (typed && number_like) return *typed;
   const auto value = target.evaluate(text);
   if (value) return TypedAddress{*value, std::nullopt};
-  if (typed) return *typed;
+  if (typed && text.size() >= kAddressDigits) return *typed;
   return fail("cannot evaluate '{}': {}", text, first_line(value.error().message));
 }
 

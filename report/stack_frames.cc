@@ -132,7 +132,10 @@ std::vector<SymbolFrame> FrameResolver::frames(const std::vector<CodeAddress>& s
     }
     inside_allocator = inside_allocator && i + 1 < stack.size() && is_cut(found->second);
     if (inside_allocator) continue;
-    result.insert(result.end(), found->second.begin(), found->second.end());
+    // A wrapper that was inlined into the caller (the loader's calloc) is the allocator's as well.
+    auto first = found->second.begin();
+    while (result.empty() && first->inlined && is_allocator_function(first->function)) ++first;
+    result.insert(result.end(), first, found->second.end());
   }
   return result;
 }

@@ -203,6 +203,7 @@ TEST_F(ScanCommands, BadOptions) {
   EXPECT_EQ(error("who-owns"),
             "ADDR|EXPRESSION is missing: expected an address such as 0x7f8f70863220, or an "
             "expression");
+  EXPECT_EQ(error("who-owns a"), "cannot evaluate 'a': use of undeclared identifier 'a'");
   EXPECT_EQ(error("who-owns nonsense"),
             "cannot evaluate 'nonsense': use of undeclared identifier 'nonsense'");
 }

@@ -76,6 +76,13 @@ TEST_F(FrameResolverTest, ShowsInlinedFramesBeforeTheirFunction) {
                                                        "outer+0x20 [app] a.cc:7"}));
 }
 
+TEST_F(FrameResolverTest, CutsAnAllocatorThatWasInlined) {
+  target.function(0x1120, "allocate_dtv", 0x20, "ld-linux-x86-64.so.2");
+  target.symbols[0x111f].insert(target.symbols[0x111f].begin(),
+                                SymbolFrame{.function = "calloc", .inlined = true});
+  EXPECT_EQ(lines({0x1120}), std::vector<std::string>{"allocate_dtv+0x20 [ld-linux-x86-64.so.2]"});
+}
+
 TEST_F(FrameResolverTest, NamesTheModuleThatWasThere) {
   target.function(0x1120, "other", 0x20, "libnow.so");
   const auto origin = [](CodeAddress) {

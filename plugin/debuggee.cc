@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/protocol.h"
+#include "commands/judgement.h"
 #include "inferior/elf_file.h"
 #include "plugin/entry.h"
 #include "plugin/exit_code.h"
@@ -148,6 +149,9 @@ void Debuggee::exit_call(lldb::SBThread thread) {
 }
 
 void Debuggee::before_launch() {
+  note_command_thread(sb().GetDebugger());
+  // An earlier run's verdict says nothing about this one.
+  if (session_.wants_exit_call()) set_exit_code(sb().GetDebugger(), kNeverJudged);
   if (entry_breakpoint_.IsValid()) return;
   const auto elf = ElfFile::open(target_.program_path());
   if (!elf || (*elf)->has_interpreter() || (*elf)->symbol("__libc_start_main")) return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/overrides.h"
 
+#include <cctype>
+
 #include "plugin/debuggee.h"
 #include "plugin/entry.h"
 #include "plugin/exit_code.h"
@@ -46,8 +48,17 @@ void leave_processes(lldb::SBDebugger debugger) {
   }
 }
 
-bool before_quit(void* baton, const char**) {
-  if (!is_nested_quit()) enter([&] { leave_processes(debugger_of(baton)); });
+bool before_quit(void* baton, const char** arguments) {
+  if (is_nested_quit()) return false;
+  enter([&] {
+    leave_processes(debugger_of(baton));
+    // Whether the command's own name is the first word depends on LLDB's version.
+    bool has_code = false;
+    for (; arguments != nullptr && *arguments != nullptr; ++arguments) {
+      has_code = has_code || std::isdigit(static_cast<unsigned char>(**arguments)) != 0;
+    }
+    before_quit_command(debugger_of(baton), has_code);
+  });
   return false;
 }
 

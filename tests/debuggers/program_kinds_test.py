@@ -52,7 +52,8 @@ class ProgramKinds(harness.DebuggerTest):
                          for name in ("malloc", "calloc", "realloc", "free"))
         session = harness.Session("track_kinds.static-stripped")
         session.leaks(f"start {hooks}")
-        session.raw(f"breakpoint set --address {symbols[harness.STOP]:#x}")
+        session.raw(f"breakpoint set --address {symbols[harness.STOP]:#x} "
+                    "--shlib track_kinds.static-stripped")
         session.run()
         report = session.ledger()
         session.resume()

@@ -16,11 +16,11 @@ class OnATerminal(harness.DebuggerTest):
         return terminal
 
     def outstanding_from(self, text: str, function: str) -> tuple[int, int]:
-        """Bytes and count of the stack that begins in the function."""
-        match = re.search(r"(\d+) bytes in (\d+) allocations from stack\n\s*" + function + r"\+",
-                          text)
-        self.assertIsNotNone(match, text)
-        return int(match.group(1)), int(match.group(2))
+        """Bytes and count of the stacks that begin in the function."""
+        found = re.findall(r"(\d+) bytes in (\d+) allocations from stack\n\s*" + function + r"\+",
+                           text)
+        self.assertTrue(found, text)
+        return sum(int(size) for size, _ in found), sum(int(count) for _, count in found)
 
     def test_a_whole_session(self) -> None:
         terminal = self.start("waits")

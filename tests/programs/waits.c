@@ -8,6 +8,7 @@
 #include "truth.h"
 
 static void* volatile kept[7];
+static volatile int first = 5, all = 7;  // loops that no compiler takes apart
 
 NOINLINE static void keep(int i) {
   kept[i] = malloc(3000);
@@ -15,9 +16,9 @@ NOINLINE static void keep(int i) {
 }
 
 int main(void) {
-  for (int i = 0; i < 5; ++i) keep(i);
+  for (int i = 0; i < first; ++i) keep(i);
   heapledger_stop_here();
-  for (int i = 5; i < 7; ++i) keep(i);
+  for (int i = first; i < all; ++i) keep(i);
   puts("waiting");
   fflush(stdout);
   for (;;) pause();

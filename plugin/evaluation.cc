@@ -35,9 +35,16 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
+// "<user expression 2>:1:1: use of undeclared identifier 'x'"
+std::string without_position(const std::string& message) {
+  if (!message.starts_with("<user expression")) return message;
+  const std::size_t at = message.find(": ");
+  return at == std::string::npos ? message : message.substr(at + 2);
+}
+
 // LLDB's dynamic value of a pointer to a polymorphic object is another pointer (to the most derived
 // object) whose own place is not the variable's.
-Result<Address> address_of_value(lldb::SBValue value, const std::string& expression) {
+Result<Address> address_of_value(lldb::SBValue value) {
   value = value.GetStaticValue();
   value.SetPreferSyntheticValue(false);
   lldb::SBType type = value.GetType().GetCanonicalType();
@@ -46,11 +53,11 @@ Result<Address> address_of_value(lldb::SBValue value, const std::string& express
       kind == lldb::eTypeClassStruct || kind == lldb::eTypeClassUnion) {
     const Address at = value.GetLoadAddress();
     if (at != LLDB_INVALID_ADDRESS) return at;
-    return fail("'{}' is an object without an address", expression);
+    return fail("it is an object without an address");
   }
   lldb::SBError error;
   const std::uint64_t number = value.GetValueAsUnsigned(error, 0);
-  if (error.Fail()) return fail("'{}' is neither a pointer nor a number", expression);
+  if (error.Fail()) return fail("it is neither a pointer nor a number");
   return number;
 }
 
@@ -76,15 +83,15 @@ Result<Address> evaluate_address(lldb::SBTarget& target, lldb::SBThread thread,
   lldb::SBFrame frame = thread.IsValid() ? thread.GetSelectedFrame() : lldb::SBFrame();
   if (frame.IsValid()) {
     lldb::SBValue path = frame.GetValueForVariablePath(text.c_str(), lldb::eNoDynamicValues);
-    if (path.IsValid() && path.GetError().Success()) return address_of_value(path, text);
+    if (path.IsValid() && path.GetError().Success()) return address_of_value(path);
   }
   const lldb::SBExpressionOptions options = quiet_options();
   lldb::SBValue value = frame.IsValid() ? frame.EvaluateExpression(text.c_str(), options)
                                         : target.EvaluateExpression(text.c_str(), options);
   if (!value.IsValid() || value.GetError().Fail()) {
-    return fail("cannot evaluate '{}': {}", text, first_line(value.GetError()));
+    return fail("{}", without_position(first_line(value.GetError())));
   }
-  return address_of_value(value, text);
+  return address_of_value(value);
 }
 
 Result<std::uint64_t> call_function(lldb::SBThread thread, Address function,

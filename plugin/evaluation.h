@@ -20,7 +20,7 @@ lldb::SBExpressionOptions quiet_options();
 
 // A number (0x..., decimal, or hexadecimal digits as reports print them), a register ($rdi), or an
 // expression of the program's language in the selected frame. A pointer or integer gives its value,
-// an array or object its address.
+// an array or object its address. The Error is the reason only.
 Result<Address> evaluate_address(lldb::SBTarget& target, lldb::SBThread thread,
                                  const std::string& expression);
 

@@ -19,6 +19,7 @@ NOINLINE static void clear_shallow_part(void) {
 int main(void) {
   dead_frame();
   clear_shallow_part();
+  truth_scrub_registers();
   heapledger_stop_here();
   return 0;
 }

@@ -67,9 +67,7 @@ NOINLINE void heapledger_stop_here(void) {
   __asm__ volatile("" ::: "memory");
 }
 
-NOINLINE void truth_scrub(void) {
-  volatile char dead[48 * 1024];
-  for (size_t i = 0; i < sizeof(dead); ++i) dead[i] = 0;
+NOINLINE void truth_scrub_registers(void) {
   __asm__ volatile(
       "xor %%eax,%%eax; xor %%ecx,%%ecx; xor %%edx,%%edx; xor %%esi,%%esi; xor %%edi,%%edi\n\t"
       "xor %%r8d,%%r8d; xor %%r9d,%%r9d; xor %%r10d,%%r10d; xor %%r11d,%%r11d\n\t"
@@ -89,6 +87,12 @@ NOINLINE void truth_scrub(void) {
         "vpxorq %%zmm\\n,%%zmm\\n,%%zmm\\n\n\t"
         ".endr" ::: "memory");
   }
+}
+
+NOINLINE void truth_scrub(void) {
+  volatile char dead[48 * 1024];
+  for (size_t i = 0; i < sizeof(dead); ++i) dead[i] = 0;
+  truth_scrub_registers();
 }
 
 int truth_tid(void) { return (int)syscall(SYS_gettid); }

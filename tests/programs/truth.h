@@ -36,6 +36,7 @@ void heapledger_stop_here(void);
 
 // Clears caller-saved registers (vector registers too) and the dead stack below the caller.
 void truth_scrub(void);
+void truth_scrub_registers(void);  // without the stack
 
 // malloc, zeroed, written down.
 void* truth_block(size_t size, const char* what, const char* name);

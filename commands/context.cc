@@ -89,6 +89,12 @@ void Context::forget_process() {
   spoke = false;
 }
 
+LedgerCoverage Context::coverage(const Ledger& ledger) const {
+  LedgerCoverage coverage = ledger_coverage(ledger, tracker.hooks());
+  coverage.started_late = !tracked_from_start;
+  return coverage;
+}
+
 FrameResolver Context::frame_resolver() {
   return FrameResolver(target, tracker.own_memory(),
                        [this](CodeAddress address) { return tracker.code_origin(address); });

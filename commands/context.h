@@ -12,6 +12,7 @@
 
 #include "analysis/process_scan.h"
 #include "inferior/target.h"
+#include "report/ledger_coverage.h"
 #include "report/stack_frames.h"
 #include "tracking/tracker.h"
 
@@ -64,6 +65,7 @@ class Context {
   void forget_process();
 
   FrameResolver frame_resolver();
+  LedgerCoverage coverage(const Ledger& ledger) const;
 
  private:
   struct Cached {

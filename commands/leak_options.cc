@@ -46,7 +46,7 @@ void write_leaks(Context& context, const ProcessScan& scan, const Ledger& ledger
                           .limit = options.limit,
                           .addresses = options.addresses,
                           .at_exit = at_exit,
-                          .coverage = ledger_coverage(ledger, context.tracker.hooks()),
+                          .coverage = context.coverage(ledger),
                           .mappings = mappings.value_or(Mappings())};
   FrameResolver frames = context.frame_resolver();
   const auto write = json ? write_leaks_json : write_leaks_text;

@@ -74,7 +74,9 @@ Result<void> run_start(Context& context, const Arguments& arguments) {
   context.settings.tracking = std::move(*options);
   const auto line = start_tracking(context);
   if (!line) return tl::unexpected(line.error());
+  context.tracked_from_start = false;
   context.target.out(*line);
+  context.target.out("Blocks that are there already are not in the ledger.\n");
   return {};
 }
 

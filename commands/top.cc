@@ -77,7 +77,7 @@ Result<void> run(Context& context, const Arguments& arguments) {
       .addresses = arguments.has("--addresses"),
       .filter = selection->words,
       .time = time_of_day(),
-      .coverage = ledger_coverage(**ledger, context.tracker.hooks())};
+      .coverage = context.coverage(**ledger)};
   FrameResolver frames = context.frame_resolver();
   const auto write = output->json() ? write_outstanding_json : write_outstanding_text;
   write(report, frames, context.target, output->sink());

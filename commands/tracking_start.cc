@@ -25,8 +25,11 @@ Result<std::string> start_tracking(Context& context) {
   auto hooks = context.tracker.start(context.settings.tracking);
   context.forget_ledger();
   if (!hooks) {
-    return fail("not tracking: {}; if malloc is in there without a name: "
-                "leaks start --hook malloc=ADDR", hooks.error().message);
+    const std::string& reason = hooks.error().message;
+    // The tracker names the option where it is the way out.
+    const bool told = reason.find("--hook") != std::string::npos;
+    return fail("not tracking: {}{}", reason,
+                told ? "" : "; for functions without a name: leaks start --hook malloc=ADDR");
   }
   context.stopped_by_user = false;
   return start_line(*hooks);

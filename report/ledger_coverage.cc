@@ -28,6 +28,10 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
 
 std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
   std::vector<std::string> notes;
+  if (coverage.started_late) {
+    notes.push_back("tracking was not seen to begin with the process: blocks from before it are "
+                    "neither listed nor judged");
+  }
   if (coverage.dropped != 0) {
     notes.push_back(fmt::format(
         "{} allocations were not recorded, the ledger's memory was full: the real numbers are "
@@ -82,7 +86,8 @@ Json coverage_json(const LedgerCoverage& coverage) {
     not_hooked.push_back(
         {{"module", entry.module}, {"function", entry.function}, {"reason", entry.reason}});
   }
-  return Json{{"dropped", coverage.dropped},
+  return Json{{"started_late", coverage.started_late},
+              {"dropped", coverage.dropped},
               {"dropped_mappings", coverage.dropped_mappings},
               {"dropped_stacks", coverage.dropped_stacks},
               {"in_flight", coverage.in_flight},

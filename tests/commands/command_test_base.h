@@ -36,6 +36,7 @@ class CommandTest : public ::testing::Test {
   void track(LedgerImage& image) {
     image.install(target.memory_);
     context.forget_ledger();
+    context.tracked_from_start = true;
     context.read_ledger = [this] { return Ledger::read(target.memory_, LedgerImage::kState); };
   }
 

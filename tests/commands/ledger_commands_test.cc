@@ -65,6 +65,14 @@ TEST_F(LedgerCommands, SizesFilter) {
             "No outstanding allocations match --min-size 1M (4 do not match).\n");
 }
 
+TEST_F(LedgerCommands, ALateStartIsSaid) {
+  context.tracked_from_start = false;
+  const std::string text = out("top");
+  EXPECT_EQ(text.substr(text.find("note:")),
+            "note: tracking was not seen to begin with the process: blocks from before it are "
+            "neither listed nor judged\n");
+}
+
 TEST_F(LedgerCommands, JsonOfTop) {
   const Json report = Json::parse(out("top 1 --format json --addresses"));
   EXPECT_EQ(report["groups"][0]["bytes"], 24576);

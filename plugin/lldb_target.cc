@@ -28,6 +28,16 @@ bool is_stopped(lldb::StateType state) {
          state == lldb::eStateSuspended;
 }
 
+// After an asynchronous resume LLDB reports "stopped" until it has got round to the event; its
+// run lock, which every access to a thread or to memory needs, tells at once.
+bool is_really_stopped(lldb::SBProcess process) {
+  if (process.GetThreadAtIndex(0).GetFrameAtIndex(0).IsValid()) return true;
+  std::byte byte{};
+  lldb::SBError error;
+  process.ReadMemory(0, &byte, 1, error);
+  return text_of(error.GetCString()).find("running") == std::string::npos;
+}
+
 // The debugger and this machine's kernel say the same of `size` bytes; nullopt: one cannot read them.
 std::optional<bool> same_bytes(lldb::SBProcess process, Address address, std::size_t size) {
   std::array<std::byte, 256> theirs{}, ours{};
@@ -88,7 +98,9 @@ ProcessState LldbTarget::state() {
   if (!there.IsValid()) return ProcessState::none;
   if (callback_thread_.IsValid()) return ProcessState::stopped;
   const lldb::StateType state = there.GetState();
-  if (is_stopped(state)) return ProcessState::stopped;
+  if (is_stopped(state)) {
+    return is_really_stopped(there) ? ProcessState::stopped : ProcessState::running;
+  }
   switch (state) {
     case lldb::eStateExited: return ProcessState::exited;
     case lldb::eStateAttaching:

@@ -31,6 +31,7 @@ namespace {
 #define CALLER_FRAME() reinterpret_cast<const uint64_t*>(__builtin_frame_address(0))
 
 constexpr uint64_t kMaxSize = (uint64_t{1} << kSizeBits) - 1;
+constexpr uint64_t kNearby = 4096;  // of stack, that an allocator uses itself
 constexpr uint64_t kNoteReach = 64;  // operator delete may keep a small frame around free
 
 bool active() { return __builtin_expect(load(control()->active) != 0, 1); }
@@ -69,7 +70,9 @@ class AllocationCall {
     uint64_t busy = thread_->busy;
     if (__builtin_expect(busy != 0, 0)) {
       Nesting nesting = nesting_of(state_, thread_, caller_of(frame), busy);
-      nested_ = nesting == Nesting::nested;
+      uint64_t sp = reinterpret_cast<uint64_t>(frame);
+      nested_ = nesting == Nesting::nested ||
+                (nesting == Nesting::unknown && sp < busy && busy - sp < kNearby);
       outer_ = nested_ || nesting == Nesting::signal ? busy : 0;  // else: abandoned, taken over
     }
     if (nested_) return;
@@ -94,17 +97,18 @@ class AllocationCall {
   }
 
  private:
-  Kind outermost_kind(const FrameState& caller) {
-    if (!has_note(thread_, false)) return Kind(site_->kind);
+  // Kind and size the program asked for: operator new's where this malloc is inside one.
+  void take_note(const FrameState& caller, Entry& e) {
+    if (!has_note(thread_, false)) return;
     uint64_t slot = decode(thread_->note_slot);
     uint64_t own = caller.sp - 8;
     bool ours = slot == own ? caller.pc == thread_->note_return
                             : slot > own && returns_through(state_, thread_, caller, slot,
                                                             thread_->note_return);
-    if (!ours) return Kind(site_->kind);
-    Kind kind = Kind(thread_->note_kind);
+    if (!ours) return;
+    e.kind = Kind(thread_->note_kind);
+    e.size = thread_->note_size < kMaxSize ? thread_->note_size : kMaxSize;
     thread_->note_kind = 0;
-    return kind;
   }
 
   void record(uint64_t address, uint64_t size) {
@@ -113,10 +117,10 @@ class AllocationCall {
             .incarnation = 0, .size = size < kMaxSize ? size : kMaxSize, .stack = 0, .thread = 0,
             .time = now(state_)};
     if (thread_ != nullptr) {
-      e.kind = outermost_kind(caller);
+      take_note(caller, e);
       e.thread = thread_->index;
       ++thread_->allocations;
-      thread_->bytes += size;
+      thread_->bytes += e.size;
     } else {
       count(state_->other_allocations);
       __atomic_fetch_add(&state_->other_bytes, size, __ATOMIC_RELAXED);
@@ -153,6 +157,16 @@ bool released_by(Kind allocation, Kind release) {
   }
 }
 
+// The real call of a release, marked as in progress: munmap inside free is the allocator's own.
+template <typename Call>
+void call_marked(Thread* t, const uint64_t* frame, Call call) {
+  if (t == nullptr) return call();
+  uint64_t outer = t->busy;
+  t->busy = reinterpret_cast<uint64_t>(frame);
+  call();
+  t->busy = outer;
+}
+
 Kind outermost_release(Thread* t, const Site* site, const uint64_t* frame) {
   if (t == nullptr || !has_note(t, true)) return Kind(site->kind);
   uint64_t own = reinterpret_cast<uint64_t>(frame + 1);
@@ -163,7 +177,7 @@ Kind outermost_release(Thread* t, const Site* site, const uint64_t* frame) {
   return ours ? kind : Kind(site->kind);
 }
 
-void record_release(const Site* site, const uint64_t* frame, void* block) {
+Thread* record_release(const Site* site, const uint64_t* frame, void* block) {
   first_call();
   State* s = state();
   Thread* t = this_thread(s);
@@ -171,14 +185,15 @@ void record_release(const Site* site, const uint64_t* frame, void* block) {
   Taken taken = slot_take(s, reinterpret_cast<uint64_t>(block));
   if (t == nullptr) {
     count(s->other_releases);
-    return;
+    return nullptr;
   }
   if (!taken.found) {
     ++t->unknown_releases;
-    return;
+    return t;
   }
   ++t->releases;
   if (!released_by(unpack(taken.slot).kind, release)) ++t->mismatched;
+  return t;
 }
 
 // realloc and reallocarray: the entry is taken first; a failed call puts it back as it was.
@@ -228,7 +243,7 @@ class MappingCall {
     first_call();
     state_ = state();
     thread_ = this_thread(state_);
-    nested_ = nesting_of(state_, thread_, caller, 0) == Nesting::nested;
+    nested_ = inside_another(caller);
   }
   bool nested() const { return nested_; }
 
@@ -249,6 +264,16 @@ class MappingCall {
       origin.truncated = stack.truncated;
     }
     mapping_insert(state_, begin, length, origin);
+  }
+  // A hook's real call is in progress below which we are: by its frame among our callers or, where
+  // the allocator's code cannot be unwound (musl has no call frame information), by the stack alone.
+  bool inside_another(const FrameState& caller) const {
+    if (thread_ == nullptr) return nesting_of(state_, nullptr, caller, 0) == Nesting::nested;
+    uint64_t busy = thread_->busy;
+    if (busy == 0) return false;
+    Nesting nesting = nesting_of(state_, thread_, caller, busy);
+    if (nesting == Nesting::unknown) return caller.sp < busy && busy - caller.sp < kNearby;
+    return nesting == Nesting::nested;
   }
   uint64_t attached_length(uint64_t begin) { return mapping_length(state_, begin); }
 
@@ -324,18 +349,21 @@ HOOK int hook_posix_memalign(void** out, uint64_t alignment, uint64_t size, cons
 
 HOOK void hook_free(void* block, uint64_t a, uint64_t b, const Site* site) {
   auto real = original<void (*)(void*, uint64_t, uint64_t)>(site);
+  if (block == nullptr || !active()) return real(block, a, b);
+  const uint64_t* frame = CALLER_FRAME();
 #ifdef HEAPLEDGER_MUTANT_FREE_FIRST
   real(block, a, b);
   widen_the_window();
-  if (block != nullptr && active()) record_release(site, CALLER_FRAME(), block);
+  record_release(site, frame, block);
 #else
-  if (block != nullptr && active()) record_release(site, CALLER_FRAME(), block);
-  real(block, a, b);
+  Thread* t = record_release(site, frame, block);
+  call_marked(t, frame, [&] { real(block, a, b); });
 #endif
 }
 
-// From hook_note (thunks.S), which then jumps to the real operator new or delete.
-HOOK void heapledger_note(const Site* site, uint64_t slot) {
+// From hook_note (thunks.S), which then jumps to the real operator new or delete. `size`: its first
+// argument, of a new the bytes asked for.
+HOOK void heapledger_note(const Site* site, uint64_t slot, uint64_t size) {
   if (!active()) return;
   first_call();
   Thread* t = this_thread(state());
@@ -349,6 +377,7 @@ HOOK void heapledger_note(const Site* site, uint64_t slot) {
   t->note_kind = 0;
   t->note_slot = encode(slot);
   t->note_return = back;
+  t->note_size = size;
   publish(t->note_kind, site->kind);
 }
 

@@ -381,7 +381,8 @@ struct Thread {
   uint64_t frames_reused;
   uint64_t stack_low;    // encode(lowest address of this thread's stack known to be readable)
   uint64_t walks[2];     // stack address of the walk in progress that uses frames/nested; 0 none
-  uint64_t reserved[2];
+  uint64_t note_size;    // operator new: what was asked for (malloc gets at least 1, aligned_alloc more)
+  uint64_t reserved;
   StackFrame frames[kMaxFrames];
   StackFrame fresh[kMaxFrames];        // scratch: frames not yet known to be in `frames`, innermost first
   StackFrame nested[kNestedFrames];    // scratch of a walk that interrupted another one (signal)

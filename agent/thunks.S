@@ -24,6 +24,7 @@ hook_note:
     push %r9
     push %r10
     push %r11
+    mov %rdi, %rdx
     mov %r11, %rdi
     lea 8(%rbp), %rsi
     call heapledger_note

@@ -216,7 +216,8 @@ Nesting nesting_of(State* s, Thread* t, FrameState start, uint64_t limit) {
     if (in_image(now.pc)) return Nesting::nested;
     StepResult r = step_out(s, bounds, now, now.pc);
     if (r.step == Step::interrupted) return Nesting::signal;
-    if (r.step != Step::caller) break;
+    if (r.step == Step::outermost) break;
+    if (r.step == Step::lost) return Nesting::unknown;
   }
   return Nesting::independent;
 }

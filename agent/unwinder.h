@@ -31,8 +31,9 @@ StackCapture capture_stack(State* s, Thread* t, FrameState start);
 
 // Is this call made by one of our own hooks' real calls (calloc -> malloc, malloc -> mmap)? Looks for
 // a return address in our image among the innermost frames up to `limit` (a stack address, 0: the
-// innermost 32 frames), and stops at a signal frame: a handler's calls are its own.
-enum class Nesting { independent, nested, signal };
+// innermost 32 frames), and stops at a signal frame: a handler's calls are its own. unknown: the frames
+// in between cannot be unwound.
+enum class Nesting { independent, nested, signal, unknown };
 Nesting nesting_of(State* s, Thread* t, FrameState start, uint64_t limit);
 
 // Is the return address `pc` at stack slot `slot` one of the innermost frames of `start`'s stack?

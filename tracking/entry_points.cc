@@ -56,6 +56,18 @@ std::vector<std::uint8_t> function_bytes(const ElfFile& elf, std::uint64_t value
   return copy;
 }
 
+// Global definitions; in a static program whose linker made everything local (static-PIE), the only
+// local one.
+std::vector<ElfSymbol> definitions(const ElfFile& elf, const std::string& name, bool only_exported) {
+  std::vector<ElfSymbol> all = elf.functions(name);
+  std::vector<ElfSymbol> global;
+  for (const ElfSymbol& s : all) {
+    if (s.binding != STB_LOCAL && (s.dynamic || !only_exported)) global.push_back(s);
+  }
+  if (global.empty() && !only_exported && all.size() == 1) return all;
+  return global;
+}
+
 HookRequest request_for(const EntryPoint& entry, const Module& m, std::uint64_t value,
                         std::uint64_t size) {
   HookRequest r;
@@ -95,8 +107,7 @@ EntryPointsFound find_entry_points(const Module& module) {
   if (module.elf == nullptr || is_glibc_loader(module)) return found;
   bool only_exported = exports_count(module);
   for (const EntryPoint& entry : entry_points()) {
-    for (const ElfSymbol& s : module.elf->functions(entry.symbol)) {
-      if (s.binding == STB_LOCAL || (only_exported && !s.dynamic)) continue;
+    for (const ElfSymbol& s : definitions(*module.elf, entry.symbol, only_exported)) {
       HookRequest r = request_for(entry, module, s.value, s.size);
       if (s.type == STT_GNU_IFUNC) {
         found.refused.push_back({std::move(r), "is resolved at run time (IFUNC)"});

@@ -32,11 +32,11 @@ struct Session::Impl {
     context.last_pid = pid;
   }
 
-  std::string first_event() {
+  std::string first_event(bool from_start) {
     if (!context.settings.automatic || !context.launched || context.stopped_by_user) return "";
     auto line = start_tracking(context);
     if (line) {
-      context.tracked_from_start = true;
+      context.tracked_from_start = from_start;
       return *line;
     }
     // At a later event there may be something to hook; what is in the way is told once.
@@ -63,9 +63,10 @@ Session::Session(Target& target, TargetControl& control)
     : impl_(std::make_unique<Impl>(target, control)) {}
 Session::~Session() = default;
 
-std::string Session::on_loader_event() {
+std::string Session::on_loader_event(bool from_start) {
   impl_->follow_process();
-  return impl_->context.tracker.active() ? impl_->later_event() : impl_->first_event();
+  return impl_->context.tracker.active() ? impl_->later_event()
+                                          : impl_->first_event(from_start);
 }
 
 std::string Session::on_exec() {

@@ -35,7 +35,9 @@ class Session {
   // The loader says that libraries were added or removed and are relocated, or a static program is
   // about to start: all threads stopped. Starts tracking when it is armed (leaks auto) and on_launch
   // told of this process (one that was attached to waits for `leaks start`), and follows modules.
-  std::string on_loader_event();
+  // `from_start`: no allocation can have been made before (false: LLDB 14 and 16 tell of the libraries
+  // of a launch only when their constructors have run).
+  std::string on_loader_event(bool from_start = true);
   std::string on_exec();           // the process image was replaced; tracking starts anew
   // The debugger has a new process. Before the first loader event. Forgets the old one's tracking, keeps
   // its reports.

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "plugin/liblldb.h"
 #include "plugin/sb_text.h"
 
 namespace heapledger {
@@ -28,6 +29,17 @@ Result<int> file_in_memory(std::span<const std::byte> bytes, const std::string& 
   return fd;
 }
 
+// LLDB 14 and 16 have it with a signed offset only.
+lldb::SBError set_load_address(lldb::SBTarget& target, lldb::SBModule module, Address base) {
+  if (has("_ZN4lldb8SBTarget20SetModuleLoadAddressENS_8SBModuleEm")) {
+    return target.SetModuleLoadAddress(module, std::uint64_t{base});
+  }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  return target.SetModuleLoadAddress(module, std::int64_t(base));
+#pragma GCC diagnostic pop
+}
+
 }  // namespace
 
 AnnouncedModules::~AnnouncedModules() {
@@ -45,7 +57,7 @@ Result<void> AnnouncedModules::add(lldb::SBTarget& target, std::span<const std::
     return fail("cannot announce {}: LLDB does not take it for a module", name);
   }
   modules_.push_back({*file, module, name});
-  const lldb::SBError error = target.SetModuleLoadAddress(module, std::uint64_t{base});
+  const lldb::SBError error = set_load_address(target, module, base);
   if (error.Fail()) return fail("cannot announce {} at {:#x}: {}", name, base, first_line(error));
   return {};
 }

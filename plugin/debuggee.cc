@@ -130,11 +130,22 @@ void Debuggee::loader_event(lldb::SBThread thread, const std::string& function) 
     sb().BreakpointDelete(entry_breakpoint_.GetID());
     entry_breakpoint_ = lldb::SBBreakpoint();
   }
-  if (image_ && loader_state_now() == LoaderState::changing) return;
+  const LoaderState loader = image_ ? loader_state_now() : LoaderState::unknown;
+  if (loader == LoaderState::changing) return;
+  // A dynamic program that is first seen there: LLDB up to 16 learns of ld.so when the program starts,
+  // after the constructors of its libraries.
+  const bool late = !loader_seen_ && loader == LoaderState::consistent &&
+                    function.starts_with("__libc_start_main");
   loader_seen_ = true;
   // A process that was attached to is tracked when the user says so.
   if (!launched_ && target_.kind() == ProcessKind::live_local && !session_.tracker().active()) return;
-  target_.console().write(session_.on_loader_event());
+  const bool tracked_before = session_.tracker().active();
+  target_.console().write(session_.on_loader_event(!late));
+  if (late && !tracked_before && session_.tracker().active()) {
+    target_.console().write("heapledger: " + target_.debugger() +
+                            " tells of libraries late: what their constructors allocated is not "
+                            "recorded\n");
+  }
 }
 
 void Debuggee::exit_call(lldb::SBThread thread) {

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One binary for LLDB 14 to 22: the same file in versions laid side by side (scripts/lldb-versions)."""
+
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+import harness
+
+VERSIONS = ("14", "16", "22")
+
+# Functions of newer versions, called only where liblldb has them.
+GUARDED = {
+    "lldb::SBDebugger::AddDestroyCallback(void (*)(unsigned long, void*), void*)",
+    "lldb::SBDebugger::InterruptRequested()",
+    "lldb::SBTarget::SetModuleLoadAddress(lldb::SBModule, unsigned long)",
+}
+
+
+def layout(version: str) -> Path:
+    """The command of that version; laid out when it is not there yet."""
+    done = subprocess.run([str(harness.SOURCE / "scripts" / "lldb-versions"), version],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"LLDB {version} is not there:\n{done.stderr}")
+    return Path(done.stdout.strip())
+
+
+def symbols(path: Path, *options: str) -> set[str]:
+    text = subprocess.run(["nm", "--dynamic", "--demangle", "--no-weak", *options, str(path)],
+                          check=True, capture_output=True, text=True).stdout
+    names = (re.sub(r"@.*$", "", line[19:]) for line in text.splitlines())
+    return {name for name in names if name.startswith("lldb::")}
+
+
+class Versions(harness.DebuggerTest):
+    def session(self, version: str, *commands: str) -> tuple[str, int]:
+        line = harness.Lldb().batch_command(commands)
+        line[0] = str(layout(version))
+        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        return harness.run_to_end(line, harness.session_environment(folder), 180, folder)
+
+    def test_uses_no_function_that_an_older_version_lacks(self) -> None:
+        used = symbols(harness.Lldb.plugin, "--undefined-only")
+        self.assertGreater(len(used), 50)
+        for version in VERSIONS:
+            with self.subTest(version):
+                library = next((layout(version).parent / "usr").rglob(f"liblldb-{version}.so.1"))
+                missing = used - symbols(library, "--defined-only")
+                self.assertLessEqual(missing, GUARDED)
+
+    def test_tracks_a_program_and_scans_it(self) -> None:
+        for version in VERSIONS:
+            with self.subTest(version):
+                text, status = self.session(
+                    version, f"plugin load {harness.Lldb.plugin}",
+                    f"target create {harness.PROGRAMS}/waits",
+                    f"breakpoint set --name {harness.STOP}", "run", "leaks top", "leaks",
+                    "leaks who-owns kept", "breakpoint list")
+                self.assertEqual(len(re.findall(r"^heapledger: tracking: libc\.so\.6: malloc", text,
+                                                re.M)), 1, text)
+                self.assertRegex(text, r"15000 bytes in 5 allocations from stack\n\s*keep\+")
+                self.assertRegex(text, r"still reachable: 15,000 bytes in 5 blocks")
+                listing = text.split("(lldb) breakpoint list\n")[1]
+                self.assertNotIn("_dl_debug_state", listing)
+                self.assertEqual(status, 0, text)
+
+    def test_what_constructors_of_libraries_allocate_is_seen_or_its_loss_is_told(self) -> None:
+        """LLDB up to 16 learns of libraries when the program starts."""
+        for version in VERSIONS:
+            with self.subTest(version):
+                text, _ = self.session(
+                    version, f"plugin load {harness.Lldb.plugin}",
+                    f"target create {harness.PROGRAMS}/waits",
+                    f"breakpoint set --name {harness.STOP}", "run")
+                self.assertEqual("tells of libraries late" in text, int(version) <= 16, text)
+
+    def test_leaks_at_exit(self) -> None:
+        for version in VERSIONS:
+            with self.subTest(version):
+                text, status = self.session(
+                    version, f"plugin load {harness.Lldb.plugin}",
+                    f"target create {harness.PROGRAMS}/lone",
+                    "settings append target.env-vars HEAPLEDGER_TRUTH=/dev/null",
+                    "leaks at-exit --error-exitcode 42", "run")
+                self.assertEqual(status, 42, text)
+                self.assertIn("definitely lost", text)
+
+    def test_wrong_input_ends_with_an_error(self) -> None:
+        for version in VERSIONS:
+            with self.subTest(version):
+                text, status = self.session(version, f"plugin load {harness.Lldb.plugin}",
+                                            "leaks top", "version")
+                self.assertEqual(status, 1, text)
+                self.assertIn("error: no process", text)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -19,8 +19,9 @@ struct Gap {
   bool behind_program = false;  // where the heap grows
 };
 
-// What the heap may grow into: from the program's last file mapping to the end of the heap, or to the
-// next file as long as there is no heap. The program is the file below the heap, else the lowest one.
+// What the heap may grow into: from the program's last file mapping to the end of the heap, or to
+// the next file as long as there is no heap. The program is the file below the heap, else the
+// lowest one.
 AddressRange heap_ground(const Mappings& mappings) {
   const auto heap = std::find_if(mappings.begin(), mappings.end(),
                                  [](const Mapping& m) { return m.name == "[heap]"; });
@@ -56,8 +57,9 @@ std::vector<Gap> gaps_between(const Mappings& mappings) {
 }
 
 std::uint64_t distance(Address place, std::uint64_t size, AddressRange near) {
-  return place >= near.end ? place - near.end
-                           : near.begin >= place + size ? near.begin - place - size : 0;
+  return place >= near.end            ? place - near.end
+         : near.begin >= place + size ? near.begin - place - size
+                                      : 0;
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ bool within_reach(AddressRange candidate, AddressRange near);
 
 // Start addresses of unmapped places of `size` bytes (rounded up to pages) within reach of `near`,
 // best first. Kept free: one page on each side, the lowest 64 KiB (vm.mmap_min_addr), room for the
-// stack to grow down, and room for the heap to grow up behind the program: a place behind the program
-// comes last and as far up as `near` allows.
+// stack to grow down, and room for the heap to grow up behind the program: a place behind the
+// program comes last and as far up as `near` allows.
 std::vector<Address> free_gaps_near(const Mappings& mappings, std::uint64_t size,
                                     AddressRange near);
 

@@ -12,7 +12,7 @@
 namespace heapledger {
 namespace {
 
-constexpr unsigned kMaxNamespaces = 16;  // glibc's DL_NNS
+constexpr unsigned kMaxNamespaces = 16;   // glibc's DL_NNS
 constexpr std::uint32_t kConsistent = 0;  // RT_CONSISTENT
 constexpr std::uint64_t kDebugTag = 21;   // DT_DEBUG
 
@@ -31,7 +31,8 @@ std::string read_proc_file(std::uint64_t pid, const char* name, std::size_t limi
   return text;
 }
 
-// Field 22 of /proc/PID/stat; the second one is the program's name in brackets and may hold anything.
+// Field 22 of /proc/PID/stat; the second one is the program's name in brackets and may hold
+// anything.
 std::optional<std::uint64_t> start_time(std::uint64_t pid) {
   const std::string stat = read_proc_file(pid, "stat");
   std::size_t at = stat.rfind(')');

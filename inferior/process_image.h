@@ -21,8 +21,8 @@ struct ProcessImage {
   std::uint64_t pid = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot, /proc/PID/stat field 22
   std::array<std::uint64_t, 2> random{};
-  Address program_headers = 0;   // AT_PHDR
-  Address entry = 0;             // AT_ENTRY
+  Address program_headers = 0;  // AT_PHDR
+  Address entry = 0;            // AT_ENTRY
   friend bool operator==(const ProcessImage&, const ProcessImage&) = default;
 };
 
@@ -31,9 +31,9 @@ Result<ProcessImage> read_process_image(std::uint64_t pid, const Memory& memory)
 // The process is a child of what traces it: it was launched under the debugger, not attached to.
 bool launched_by_tracer(std::uint64_t pid);
 
-// r_state of the loader's r_debug (link.h): `changing` between the two events of a dlopen or dlclose,
-// and at the first event of a glibc program, when no library is there yet. `unknown`: the program has
-// no DT_DEBUG entry (static programs) or it is not filled in yet.
+// r_state of the loader's r_debug (link.h): `changing` between the two events of a dlopen or
+// dlclose, and at the first event of a glibc program, when no library is there yet. `unknown`: the
+// program has no DT_DEBUG entry (static programs) or it is not filled in yet.
 enum class LoaderState { unknown, consistent, changing };
 LoaderState loader_state(const ProcessImage& image, const Memory& memory);
 // The same of the r_debug at an address.

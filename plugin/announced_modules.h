@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ELF images of ours that LLDB is told of, so that backtraces through them have names and call frame
-// information. LLDB takes modules from files only; these exist in memory (memfd), and LLDB calls a
-// module after its path's last component, a number.
+// ELF images of ours that LLDB is told of, so that backtraces through them have names and call
+// frame information. LLDB takes modules from files only; these exist in memory (memfd), and LLDB
+// calls a module after its path's last component, a number.
 #pragma once
 
 #include <lldb/API/LLDB.h>

@@ -12,8 +12,8 @@
 
 namespace heapledger {
 
-// Locations of breakpoints that LLDB's API shows (the user's and ours), enabled and resolved, in the
-// range.
+// Locations of breakpoints that LLDB's API shows (the user's and ours), enabled and resolved, in
+// the range.
 std::vector<lldb::SBBreakpointLocation> breakpoint_locations_in(lldb::SBTarget& target,
                                                                 AddressRange range);
 

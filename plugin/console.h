@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where words for the user go. In a command: into its result, which streams on a terminal and in
-// batch and is what a script's HandleCommand gets. In a breakpoint callback there is no result: to the
-// debugger's output file.
+// batch and is what a script's HandleCommand gets. In a breakpoint callback there is no result: to
+// the debugger's output file.
 #pragma once
 
 #include <lldb/API/LLDB.h>

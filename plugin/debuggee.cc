@@ -35,8 +35,8 @@ Debuggee::Debuggee(lldb::SBTarget target)
   };
 }
 
-// After exec the kernel's random bytes are others. A program may write over them, so the agent, when
-// there is one, is asked as well: no image of another program holds it.
+// After exec the kernel's random bytes are others. A program may write over them, so the agent,
+// when there is one, is asked as well: no image of another program holds it.
 bool Debuggee::still_our_image() {
   if (!session_.tracker().has_ledger()) return false;
   const auto magic = target_.memory().read_value<std::uint64_t>(session_.tracker().state_address());
@@ -132,13 +132,14 @@ void Debuggee::loader_event(lldb::SBThread thread, const std::string& function) 
   }
   const LoaderState loader = image_ ? loader_state_now() : LoaderState::unknown;
   if (loader == LoaderState::changing) return;
-  // A dynamic program that is first seen there: LLDB up to 16 learns of ld.so when the program starts,
-  // after the constructors of its libraries.
+  // A dynamic program that is first seen there: LLDB up to 16 learns of ld.so when the program
+  // starts, after the constructors of its libraries.
   const bool late = !loader_seen_ && loader == LoaderState::consistent &&
                     function.starts_with("__libc_start_main");
   loader_seen_ = true;
   // A process that was attached to is tracked when the user says so.
-  if (!launched_ && target_.kind() == ProcessKind::live_local && !session_.tracker().active()) return;
+  if (!launched_ && target_.kind() == ProcessKind::live_local && !session_.tracker().active())
+    return;
   const bool tracked_before = session_.tracker().active();
   target_.console().write(session_.on_loader_event(!late));
   if (late && !tracked_before && session_.tracker().active()) {
@@ -171,12 +172,14 @@ void Debuggee::before_launch() {
 
 bool Debuggee::outlives_debugger() {
   follow_process();
-  return process_ && !launched_by_tracer(target_.pid());
+  return process_ && target_.kind() == ProcessKind::live_local &&
+         !launched_by_tracer(target_.pid());
 }
 
 void Debuggee::before_detach() {
   follow_process();
-  if (!process_ || !session_.tracker().active()) return;
+  if (!process_ || target_.kind() != ProcessKind::live_local) return;
+  if (!session_.tracker().active()) return;
   if (target_.state() == ProcessState::running) target_.process().Stop();
   if (target_.state() != ProcessState::stopped) return;
   if (const auto stopped = session_.tracker().stop(); !stopped) {

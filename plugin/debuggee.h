@@ -34,7 +34,8 @@ class Debuggee {
 
   // `process launch` is about to run: a static program without symbols has no function to stop at.
   void before_launch();
-  // The debugger is about to let the process go, which lives on: hooks out. Interrupts it if needed.
+  // The debugger is about to let the process go, which lives on: hooks out. Interrupts it if
+  // needed.
   void before_detach();
   // Whether the process lives on when the debugger ends.
   bool outlives_debugger();
@@ -55,20 +56,21 @@ class Debuggee {
 
   std::optional<std::uint32_t> process_;  // SBProcess::GetUniqueID of the one the session knows of
   std::optional<ProcessImage> image_;
-  bool launched_ = false;        // tracking can see its beginning
-  bool loader_seen_ = false;     // the loader's event has come in this image
+  bool launched_ = false;     // tracking can see its beginning
+  bool loader_seen_ = false;  // the loader's event has come in this image
   bool exit_judged_ = false;
   lldb::SBBreakpoint exit_breakpoint_;
   lldb::SBBreakpoint entry_breakpoint_;
 };
 
-// All of them. Callbacks come on LLDB's event thread on a terminal, commands on the main thread: every
-// entry into the plugin holds the lock.
+// All of them. Callbacks come on LLDB's event thread on a terminal, commands on the main thread:
+// every entry into the plugin holds the lock.
 class Debuggees {
  public:
   static Debuggees& instance();
 
-  // The one of that target, made when it is asked for first; those whose target is gone are dropped.
+  // The one of that target, made when it is asked for first; those whose target is gone are
+  // dropped.
   Debuggee& of(lldb::SBTarget target);
   std::vector<Debuggee*> all(lldb::SBDebugger debugger);
 

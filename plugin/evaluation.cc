@@ -24,8 +24,8 @@ std::optional<Address> parse_number(std::string_view text) {
   }
   Address value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  const bool whole = !text.empty() && parsed.ec == std::errc() &&
-                     parsed.ptr == text.data() + text.size();
+  const bool whole =
+      !text.empty() && parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
   return whole ? std::optional(value) : std::nullopt;
 }
 

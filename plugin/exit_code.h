@@ -3,10 +3,11 @@
 // The exit code of a debugger that runs without a person. LLDB offers no call for it, but remembers
 // the code of a `quit N` while the commands after it still run.
 //
-// On a terminal such a nested quit ends LLDB's event thread: the next `run` prints nothing and never
-// comes back. LLDB cannot be asked whether a terminal follows: commands given by -o and -s are waited
-// for (GetAsync() is false) before a prompt appears, too, and in callbacks it is always true. So the
-// code is set at once only under `lldb --batch`, and otherwise by a `quit` that is waited for.
+// On a terminal such a nested quit ends LLDB's event thread: the next `run` prints nothing and
+// never comes back. LLDB cannot be asked whether a terminal follows: commands given by -o and -s
+// are waited for (GetAsync() is false) before a prompt appears, too, and in callbacks it is always
+// true. So the code is set at once only under `lldb --batch`, and otherwise by a `quit` that is
+// waited for.
 #pragma once
 
 #include <lldb/API/LLDB.h>

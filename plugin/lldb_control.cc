@@ -47,8 +47,7 @@ Result<void> check_mapping(std::uint64_t pid, AddressRange range, bool executabl
     if (mapping == nullptr) return fail("{:#x} is not mapped", at);
     if (mapping->is_file() || mapping->shared || !mapping->readable ||
         mapping->executable != executable || mapping->writable == executable) {
-      return fail("the memory at {:#x} is not private {} memory", at,
-                  executable ? "r-x" : "rw-");
+      return fail("the memory at {:#x} is not private {} memory", at, executable ? "r-x" : "rw-");
     }
     at = mapping->range.end;
   }
@@ -60,7 +59,8 @@ bool all_zero(const Memory& memory, AddressRange range) {
   for (Address at = range.begin; at < range.end; at += chunk.size()) {
     const std::size_t want = std::min<std::uint64_t>(chunk.size(), range.end - at);
     if (memory.read_up_to(at, std::span(chunk).first(want)) != want) return false;
-    if (std::any_of(chunk.begin(), chunk.begin() + want, [](std::byte b) { return b != std::byte{}; }))
+    if (std::any_of(chunk.begin(), chunk.begin() + want,
+                    [](std::byte b) { return b != std::byte{}; }))
       return false;
   }
   return true;
@@ -203,7 +203,8 @@ Result<void> LldbControl::set_pc(std::uint64_t tid, Address pc) {
   return {};
 }
 
-Result<std::uint64_t> LldbControl::call(Address function, std::span<const std::uint64_t> arguments) {
+Result<std::uint64_t> LldbControl::call(Address function,
+                                        std::span<const std::uint64_t> arguments) {
   if (auto local = check_local(target_); !local) return tl::unexpected(local.error());
   return call_function(target_.current_thread(), function, arguments);
 }

@@ -38,7 +38,8 @@ bool is_really_stopped(lldb::SBProcess process) {
   return text_of(error.GetCString()).find("running") == std::string::npos;
 }
 
-// The debugger and this machine's kernel say the same of `size` bytes; nullopt: one cannot read them.
+// The debugger and this machine's kernel say the same of `size` bytes; nullopt: one cannot read
+// them.
 std::optional<bool> same_bytes(lldb::SBProcess process, Address address, std::size_t size) {
   std::array<std::byte, 256> theirs{}, ours{};
   lldb::SBError error;
@@ -102,12 +103,15 @@ ProcessState LldbTarget::state() {
     return is_really_stopped(there) ? ProcessState::stopped : ProcessState::running;
   }
   switch (state) {
-    case lldb::eStateExited: return ProcessState::exited;
+    case lldb::eStateExited:
+      return ProcessState::exited;
     case lldb::eStateAttaching:
     case lldb::eStateLaunching:
     case lldb::eStateRunning:
-    case lldb::eStateStepping: return ProcessState::running;
-    default: return ProcessState::none;
+    case lldb::eStateStepping:
+      return ProcessState::running;
+    default:
+      return ProcessState::none;
   }
 }
 
@@ -125,8 +129,7 @@ std::uint64_t LldbTarget::stop_id() {
 std::string LldbTarget::program_path() { return path_of(target_.GetExecutable()); }
 
 bool LldbTarget::is_x86_64() {
-  return text_of(target_.GetTriple()).starts_with("x86_64") &&
-         target_.GetAddressByteSize() == 8;
+  return text_of(target_.GetTriple()).starts_with("x86_64") && target_.GetAddressByteSize() == 8;
 }
 
 // "lldb version 19.1.7", then lines about the compiler.
@@ -154,18 +157,27 @@ const Memory& LldbTarget::memory() {
   memory_of_ = now;
   memory_stop_ = stop;
   switch (what) {
-    case ProcessKind::none: memory_ = std::make_unique<NoMemory>(); break;
-    case ProcessKind::live_local: memory_ = std::make_unique<LocalMemory>(pid()); break;
-    default: memory_ = std::make_unique<SessionMemory>(target_, session_mappings(target_)); break;
+    case ProcessKind::none:
+      memory_ = std::make_unique<NoMemory>();
+      break;
+    case ProcessKind::live_local:
+      memory_ = std::make_unique<LocalMemory>(pid());
+      break;
+    default:
+      memory_ = std::make_unique<SessionMemory>(target_, session_mappings(target_));
+      break;
   }
   return *memory_;
 }
 
 Result<Mappings> LldbTarget::mappings() {
   switch (kind()) {
-    case ProcessKind::none: return fail("cannot read the mappings: there is no process");
-    case ProcessKind::live_local: return read_mappings(pid());
-    default: return session_mappings(target_);
+    case ProcessKind::none:
+      return fail("cannot read the mappings: there is no process");
+    case ProcessKind::live_local:
+      return read_mappings(pid());
+    default:
+      return session_mappings(target_);
   }
 }
 
@@ -205,7 +217,8 @@ lldb::SBAddress LldbTarget::code_place(CodeAddress address) {
   return module.ResolveFileAddress(address.pc - seen->bias);
 }
 
-std::vector<std::vector<SymbolFrame>> LldbTarget::symbolize(std::span<const CodeAddress> addresses) {
+std::vector<std::vector<SymbolFrame>> LldbTarget::symbolize(
+    std::span<const CodeAddress> addresses) {
   std::vector<std::vector<SymbolFrame>> result;
   result.reserve(addresses.size());
   for (const CodeAddress address : addresses) {

@@ -42,9 +42,8 @@ void ModuleHistory::note(lldb::SBTarget target) {
     lldb::SBModule module = target.GetModuleAtIndex(i);
     const auto bias = bias_of(module, target);
     if (!bias) continue;
-    const auto known = std::find_if(seen_.begin(), seen_.end(), [&](Seen& s) {
-      return s.bias == *bias && s.module == module;
-    });
+    const auto known = std::find_if(seen_.begin(), seen_.end(),
+                                    [&](Seen& s) { return s.bias == *bias && s.module == module; });
     // The last one to cover an address is the one that is there.
     if (known != seen_.end()) {
       std::rotate(known, known + 1, seen_.end());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every module LLDB has shown for a process, with the place it was loaded at. LLDB forgets a library
-// on dlclose, and all of them when the process ends; stacks of the ledger still lead there.
+// Every module LLDB has shown for a process, with the place it was loaded at. LLDB forgets a
+// library on dlclose, and all of them when the process ends; stacks of the ledger still lead there.
 #pragma once
 
 #include <lldb/API/LLDB.h>

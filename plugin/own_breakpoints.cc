@@ -24,9 +24,9 @@ void report(lldb::SBProcess& process, const std::optional<std::string>& trouble)
 bool on_loader_event(void*, lldb::SBProcess& process, lldb::SBThread& thread,
                      lldb::SBBreakpointLocation& location) {
   report(process, enter([&] {
-    const std::string function = text_of(location.GetAddress().GetSymbol().GetName());
-    Debuggees::instance().of(process.GetTarget()).loader_event(thread, function);
-  }));
+           const std::string function = text_of(location.GetAddress().GetSymbol().GetName());
+           Debuggees::instance().of(process.GetTarget()).loader_event(thread, function);
+         }));
   return false;  // the program goes on
 }
 

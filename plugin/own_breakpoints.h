@@ -10,13 +10,13 @@ namespace heapledger {
 
 inline constexpr const char* kBreakpointName = "heapledger";
 
-// Where the loader tells of libraries, and where static programs start. In LLDB's dummy target it is
-// copied, callback included, into every target made later. Does nothing when the target has it.
+// Where the loader tells of libraries, and where static programs start. In LLDB's dummy target it
+// is copied, callback included, into every target made later. Does nothing when the target has it.
 void arm_loader_events(lldb::SBTarget target);
 
 lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target);
-// At the second instruction of a program: a breakpoint at its entry never fires, because the process
-// already stands there. An invalid one when the program's code cannot be read.
+// At the second instruction of a program: a breakpoint at its entry never fires, because the
+// process already stands there. An invalid one when the program's code cannot be read.
 lldb::SBBreakpoint make_entry_breakpoint(lldb::SBTarget target, lldb::addr_t entry);
 
 // A breakpoint name belongs to one target; a copy of the breakpoint comes without it.

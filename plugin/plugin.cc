@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `plugin load` calls: registers the `leaks` command and arms every target there is and will be.
+// What `plugin load` calls: registers the `leaks` command and arms every target there is and will
+// be.
 #include <lldb/API/LLDB.h>
 
 #include <set>
@@ -25,7 +26,8 @@ class LeaksCommand final : public lldb::SBCommandPluginInterface {
     bool ok = false;
     const auto trouble = enter([&] {
       std::vector<std::string> words;
-      for (; arguments != nullptr && *arguments != nullptr; ++arguments) words.push_back(*arguments);
+      for (; arguments != nullptr && *arguments != nullptr; ++arguments)
+        words.push_back(*arguments);
       lldb::SBTarget target = debugger.GetSelectedTarget();
       if (!target.IsValid()) target = debugger.GetDummyTarget();
       ok = Debuggees::instance().of(target).command(debugger, words, result);

@@ -44,8 +44,8 @@ void read_vector_registers(lldb::SBFrame& frame, std::vector<std::uint64_t>& wor
   }
 }
 
-// Only what has an address in memory and is the variable itself: LLDB's dynamic value of a pointer to
-// a polymorphic object is the object.
+// Only what has an address in memory and is the variable itself: LLDB's dynamic value of a pointer
+// to a polymorphic object is the object.
 std::vector<Variable> variables_of(lldb::SBFrame& frame) {
   std::vector<Variable> result;
   lldb::SBValueList list = frame.GetVariables(true, true, false, true, lldb::eNoDynamicValues);
@@ -54,8 +54,8 @@ std::vector<Variable> variables_of(lldb::SBFrame& frame) {
     value.SetPreferSyntheticValue(false);
     const Address at = value.GetLoadAddress();
     if (at == LLDB_INVALID_ADDRESS || at == 0) continue;
-    result.push_back({text_of(value.GetName()), text_of(value.GetTypeName()),
-                      {at, at + value.GetByteSize()}});
+    result.push_back(
+        {text_of(value.GetName()), text_of(value.GetTypeName()), {at, at + value.GetByteSize()}});
   }
   return result;
 }

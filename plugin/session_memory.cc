@@ -39,7 +39,8 @@ Mappings session_mappings(lldb::SBTarget target) {
 SessionMemory::SessionMemory(lldb::SBTarget target, Mappings mappings)
     : target_(target), mappings_(std::move(mappings)) {}
 
-// SBTarget's read takes what a core file does not hold (text, read-only data) from the modules' files.
+// SBTarget's read takes what a core file does not hold (text, read-only data) from the modules'
+// files.
 std::size_t SessionMemory::read_within(Address address, std::span<std::byte> out) const {
   lldb::SBTarget target = target_;
   lldb::SBError error;

@@ -14,8 +14,8 @@
 
 namespace heapledger {
 
-// The process's regions as LLDB tells them; names from the modules where the debugger has none (core
-// files). Not readable ones are listed too.
+// The process's regions as LLDB tells them; names from the modules where the debugger has none
+// (core files). Not readable ones are listed too.
 Mappings session_mappings(lldb::SBTarget target);
 
 class SessionMemory final : public Memory {

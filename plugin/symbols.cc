@@ -52,8 +52,8 @@ void add_inlined(std::vector<SymbolFrame>& frames, lldb::SBBlock block, Place& p
 }
 
 // The function's name, and the address's distance from its first byte. That byte is the symbol's: a
-// function whose cold part stands before it begins, in the debug information, with the cold part. The
-// symbol also has the better name where the debug information has no linkage name.
+// function whose cold part stands before it begins, in the debug information, with the cold part.
+// The symbol also has the better name where the debug information has no linkage name.
 void name_function(SymbolFrame& frame, lldb::SBSymbolContext context, Address file_address) {
   lldb::SBFunction function = context.GetFunction();
   lldb::SBSymbol symbol = context.GetSymbol();

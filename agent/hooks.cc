@@ -76,6 +76,7 @@ class AllocationCall {
       outer_ = nested_ || nesting == Nesting::signal ? busy : 0;  // else: abandoned, taken over
     }
     if (nested_) return;
+    outer_kind_ = outer_ == 0 ? 0 : thread_->in_flight_kind;
     thread_->busy = reinterpret_cast<uint64_t>(frame);
     thread_->in_flight_kind = site->kind;
   }
@@ -92,7 +93,7 @@ class AllocationCall {
   }
   void leave() {
     if (nested_ || thread_ == nullptr) return;
-    thread_->in_flight_kind = 0;
+    thread_->in_flight_kind = outer_kind_;
     thread_->busy = outer_;
   }
 
@@ -138,6 +139,7 @@ class AllocationCall {
   State* state_;
   Thread* thread_ = nullptr;
   uint64_t outer_ = 0;
+  uint32_t outer_kind_ = 0;
   bool nested_ = false;
 };
 
@@ -157,15 +159,30 @@ bool released_by(Kind allocation, Kind release) {
   }
 }
 
-// The real call of a release, marked as in progress: munmap inside free is the allocator's own.
-template <typename Call>
-void call_marked(Thread* t, const uint64_t* frame, Call call) {
-  if (t == nullptr) return call();
-  uint64_t outer = t->busy;
-  t->busy = reinterpret_cast<uint64_t>(frame);
-  call();
-  t->busy = outer;
-}
+// A release in progress: in flight from before its record until the real call is over, and busy so
+// that munmap inside free is the allocator's own.
+class ReleaseCall {
+ public:
+  ReleaseCall(Thread* t, const Site* site, const uint64_t* frame) : thread_(t) {
+    if (t == nullptr) return;
+    outer_ = t->busy;
+    outer_kind_ = t->in_flight_kind;
+    t->busy = reinterpret_cast<uint64_t>(frame);
+    publish(t->in_flight_kind, site->kind);
+  }
+  ~ReleaseCall() {
+    if (thread_ == nullptr) return;
+    thread_->in_flight_kind = outer_kind_;
+    thread_->busy = outer_;
+  }
+  ReleaseCall(const ReleaseCall&) = delete;
+  ReleaseCall& operator=(const ReleaseCall&) = delete;
+
+ private:
+  Thread* thread_;
+  uint64_t outer_ = 0;
+  uint32_t outer_kind_ = 0;
+};
 
 Kind outermost_release(Thread* t, const Site* site, const uint64_t* frame) {
   if (t == nullptr || !has_note(t, true)) return Kind(site->kind);
@@ -177,23 +194,16 @@ Kind outermost_release(Thread* t, const Site* site, const uint64_t* frame) {
   return ours ? kind : Kind(site->kind);
 }
 
-Thread* record_release(const Site* site, const uint64_t* frame, void* block) {
-  first_call();
-  State* s = state();
-  Thread* t = this_thread(s);
+void record_release(State* s, Thread* t, const Site* site, const uint64_t* frame, void* block) {
   Kind release = outermost_release(t, site, frame);
   Taken taken = slot_take(s, reinterpret_cast<uint64_t>(block));
-  if (t == nullptr) {
-    count(s->other_releases);
-    return nullptr;
-  }
+  if (t == nullptr) return count(s->other_releases);
   if (!taken.found) {
     ++t->unknown_releases;
-    return t;
+    return;
   }
   ++t->releases;
   if (!released_by(unpack(taken.slot).kind, release)) ++t->mismatched;
-  return t;
 }
 
 // realloc and reallocarray: the entry is taken first; a failed call puts it back as it was.
@@ -350,14 +360,18 @@ HOOK int hook_posix_memalign(void** out, uint64_t alignment, uint64_t size, cons
 HOOK void hook_free(void* block, uint64_t a, uint64_t b, const Site* site) {
   auto real = original<void (*)(void*, uint64_t, uint64_t)>(site);
   if (block == nullptr || !active()) return real(block, a, b);
+  first_call();
+  State* s = state();
+  Thread* t = this_thread(s);
   const uint64_t* frame = CALLER_FRAME();
+  ReleaseCall call(t, site, frame);
 #ifdef HEAPLEDGER_MUTANT_FREE_FIRST
   real(block, a, b);
   widen_the_window();
-  record_release(site, frame, block);
+  record_release(s, t, site, frame, block);
 #else
-  Thread* t = record_release(site, frame, block);
-  call_marked(t, frame, [&] { real(block, a, b); });
+  record_release(s, t, site, frame, block);
+  real(block, a, b);
 #endif
 }
 

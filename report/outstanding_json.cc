@@ -2,7 +2,7 @@
 //
 // {"kind":"outstanding",
 //  "groups":[{"bytes","count","oldest_ms","incomplete","stack":[frame],
-//             "allocations":[{"address","size","age_ms","thread","kind"}]}],
+//             "allocations":[{"address","size","age_ms","thread","kind","in_flight"}]}],
 //  "total":{"bytes","count","groups"},"shown","interrupted","coverage":{}}
 //
 // Written group by group: a group may have a million allocations.
@@ -26,7 +26,8 @@ Json allocation_json(const Ledger& ledger, const Allocation& allocation) {
               {"size", allocation.block.size},
               {"age_ms", or_null(ledger.age_ms(allocation))},
               {"thread", ledger.tid(allocation)},
-              {"kind", kind_name(allocation.kind)}};
+              {"kind", kind_name(allocation.kind)},
+              {"in_flight", bool(allocation.in_flight)}};
 }
 
 void write_allocations(const Ledger& ledger, const OutstandingGroup& group, const Sink& out) {

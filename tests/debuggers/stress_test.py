@@ -22,10 +22,14 @@ class Stress(harness.DebuggerTest):
         self.assertEqual(outcome.truth[-1].what, "end", outcome.text[-2000:])
         self.assertIn("exited with status = 0", outcome.text)
         self.assert_ledger_holds(looks[-1][0].value, outcome.truth[:-1], outcome.text)
+        compared = 0
         for i, (report, text) in enumerate(looks):
             self.assertEqual(report.value["coverage"]["dropped"], 0)
             if text is not None:
-                self.assert_ledger_equals_walk(report.value, text.value, f"stop {i}")
+                compared += self.assert_ledger_equals_walk(report.value, text.value, f"stop {i}",
+                                                           may_be_amid=i < stops)
+        if walk:  # threads stand amid malloc at some stops, not at most of them
+            self.assertGreater(2 * compared, stops)
         # All threads have ended: nothing is in flight, so the last comparison was an equality.
         self.assertEqual(looks[-1][0].value["coverage"]["in_flight"], 0)
 

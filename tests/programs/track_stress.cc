@@ -7,6 +7,7 @@
 //                                             on the way, with nothing written down
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -118,9 +119,15 @@ int main(int argc, char** argv) {
   const int stops = argc > 4 ? std::atoi(argv[4]) : 0;
   std::vector<std::vector<Held>> held(threads);
   {
+    // No thread ends before the last stop: one that ends gives its cached chunks back one by one, and
+    // in between they are neither used nor in any list a walk could find.
+    std::barrier all_done(threads);
     std::vector<std::thread> running;
     for (int i = 0; i < threads; ++i) {
-      running.emplace_back(work, seed * 1000 + i, steps, i == 0 ? stops : 0, std::ref(held[i]));
+      running.emplace_back([&, i] {
+        work(seed * 1000 + i, steps, i == 0 ? stops : 0, held[i]);
+        all_done.arrive_and_wait();
+      });
     }
     for (std::thread& thread : running) thread.join();
   }

@@ -530,7 +530,7 @@ class Terminal:
 
 # Blocks whose chunk may keep a rest that is too small to be a chunk of its own.
 TRIMMED = {"realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign", "valloc",
-           "pvalloc", "operator new", "operator new[]"}
+           "pvalloc"}
 
 
 def fits(one: Allocation, usable: int) -> bool:
@@ -546,6 +546,8 @@ def fits(one: Allocation, usable: int) -> bool:
         return usable < requested + (1 << 17)
     if (one.address + usable) % 4096 == 0:
         return usable < requested + 4096 + 32
+    if one.kind in ("operator new", "operator new[]"):
+        return usable < requested + 80 + 256  # aligned forms round up to the alignment
     return usable < requested + (80 if one.kind in TRIMMED else 32)
 
 

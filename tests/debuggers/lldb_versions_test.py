@@ -14,6 +14,7 @@ VERSIONS = ("14", "16", "22")
 GUARDED = {
     "lldb::SBDebugger::AddDestroyCallback(void (*)(unsigned long, void*), void*)",
     "lldb::SBDebugger::InterruptRequested()",
+    "lldb::SBProcess::GetCoreFile()",
     "lldb::SBTarget::SetModuleLoadAddress(lldb::SBModule, unsigned long)",
 }
 

@@ -28,8 +28,8 @@ class Stress(harness.DebuggerTest):
             if text is not None:
                 compared += self.assert_ledger_equals_walk(report.value, text.value, f"stop {i}",
                                                            may_be_amid=i < stops)
-        if walk:  # threads stand amid malloc at some stops, not at most of them
-            self.assertGreater(2 * compared, stops)
+        if walk:  # the last stop, and at least one on the way at which no thread was amid malloc
+            self.assertGreaterEqual(compared, 2)
         # All threads have ended: nothing is in flight, so the last comparison was an equality.
         self.assertEqual(looks[-1][0].value["coverage"]["in_flight"], 0)
 

@@ -6,7 +6,11 @@
 
 #ifdef SECOND
 #define ALLOCATES second_allocates
+#ifdef TWIN  // the very same code: only the library's name tells them apart
+#define WORDS 2
+#else
 #define WORDS 40
+#endif
 #else
 #define ALLOCATES first_allocates
 #define WORDS 2

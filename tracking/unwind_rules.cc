@@ -23,6 +23,8 @@ using agent::RuleBody;
 using agent::RuleType;
 
 constexpr RuleBody kNone{0, 0, std::uint8_t(RuleType::none), 0};
+// The loader's entry point is assembly without unwind information, and nothing called it.
+constexpr RuleBody kOutermost{0, 0, std::uint8_t(RuleType::end), 0};
 constexpr RuleBody kBad{0, 0, std::uint8_t(RuleType::bad), 0};
 constexpr std::size_t kMaxBodies = 0xffff;
 
@@ -214,7 +216,10 @@ Result<UnwindTable> compile_unwind_rules(const ElfFile& elf) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     add_frame(entries[i], frames.cies, builder);
     const bool gap = i + 1 == entries.size() || entries[i].end < entries[i + 1].begin;
-    if (gap) builder.add(entries[i].end, kNone);
+    if (!gap) continue;
+    const std::uint64_t end = i + 1 == entries.size() ? UINT64_MAX : entries[i + 1].begin;
+    const bool starts_here = elf.entry() >= entries[i].end && elf.entry() < end;
+    builder.add(entries[i].end, starts_here ? kOutermost : kNone);
   }
   builder.table().fde_count = std::uint32_t(described);
   return std::move(builder.table());

@@ -233,6 +233,7 @@ Result<void> collect_edges(const ScanInput& input, unsigned threads, Graph& grap
   {
     std::vector<std::thread> others;
     threads = static_cast<unsigned>(std::min<std::size_t>(threads, work.windows.size() / 4 + 1));
+    if (!input.memory.reads_in_parallel()) threads = 1;
     for (unsigned i = 1; i < threads; ++i) {
       others.emplace_back([&work] { Worker(work).run(nullptr); });
     }

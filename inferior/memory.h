@@ -22,8 +22,13 @@ class Memory {
   virtual ~Memory() = default;
 
   // Reads at most out.size() bytes at `address`. Returns the length of the readable prefix, 0 when
-  // the first byte is unreadable. Safe from any thread; may be called with any address.
+  // the first byte is unreadable. May be called with any address; from any thread unless
+  // reads_in_parallel() says otherwise.
   virtual std::size_t read_up_to(Address address, std::span<std::byte> out) const = 0;
+
+  // False: only the thread that the debugger called may read, because the debugger's own read takes a
+  // lock that this thread may hold.
+  virtual bool reads_in_parallel() const { return true; }
 
   // All of it or an Error that names the first unreadable address.
   Result<void> read(Address address, std::span<std::byte> out) const;

@@ -8,8 +8,11 @@
 #include <charconv>
 #include <cstring>
 
+#include "inferior/core_memory.h"
+#include "inferior/elf_file.h"
 #include "inferior/local_memory.h"
 #include "plugin/evaluation.h"
+#include "plugin/liblldb.h"
 #include "plugin/registers.h"
 #include "plugin/sb_text.h"
 #include "plugin/session_memory.h"
@@ -48,6 +51,27 @@ std::optional<bool> same_bytes(lldb::SBProcess process, Address address, std::si
   const LocalMemory local(process.GetProcessID());
   if (local.read_up_to(address, std::span(ours).first(size)) != size) return std::nullopt;
   return std::memcmp(theirs.data(), ours.data(), size) == 0;
+}
+
+// LLDB 14 does not tell the core's path.
+std::string core_path(lldb::SBProcess process) {
+  if (!has("_ZN4lldb9SBProcess11GetCoreFileEv")) return "";
+  return path_of(process.GetCoreFile());
+}
+
+// From the files where they can be read: LLDB's own read of a core takes a lock, and minidumps or
+// cores that were cut off are left to it.
+std::unique_ptr<Memory> memory_of_core(lldb::SBTarget target) {
+  const auto core = ElfFile::open(core_path(target.GetProcess()));
+  if (!core) return std::make_unique<SessionMemory>(target, session_mappings(target));
+  std::vector<CoreMemory::Backing> modules;
+  for (std::uint32_t i = 0; i < target.GetNumModules(); ++i) {
+    lldb::SBModule module = target.GetModuleAtIndex(i);
+    const auto bias = bias_of(module, target);
+    auto elf = ElfFile::open(path_of(module.GetFileSpec()));
+    if (bias && elf) modules.push_back({loaded_range(module, target), *bias, std::move(*elf)});
+  }
+  return std::make_unique<CoreMemory>(*core, std::move(modules));
 }
 
 }  // namespace
@@ -163,7 +187,10 @@ const Memory& LldbTarget::memory() {
     case ProcessKind::live_local:
       memory_ = std::make_unique<LocalMemory>(pid());
       break;
-    default:
+    case ProcessKind::core:
+      memory_ = memory_of_core(target_);
+      break;
+    case ProcessKind::live_remote:
       memory_ = std::make_unique<SessionMemory>(target_, session_mappings(target_));
       break;
   }

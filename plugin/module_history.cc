@@ -10,6 +10,12 @@ namespace {
 
 constexpr std::size_t kMost = 4096;  // a program that loads plugins in a loop
 
+bool same_file(const std::string& a, const std::string& b) {
+  return a == b || a.substr(a.rfind('/') + 1) == b.substr(b.rfind('/') + 1);
+}
+
+}  // namespace
+
 AddressRange loaded_range(lldb::SBModule& module, lldb::SBTarget& target) {
   AddressRange range{~Address{0}, 0};
   for (std::size_t i = 0; i < module.GetNumSections(); ++i) {
@@ -21,12 +27,6 @@ AddressRange loaded_range(lldb::SBModule& module, lldb::SBTarget& target) {
   }
   return range;
 }
-
-bool same_file(const std::string& a, const std::string& b) {
-  return a == b || a.substr(a.rfind('/') + 1) == b.substr(b.rfind('/') + 1);
-}
-
-}  // namespace
 
 std::optional<Address> bias_of(lldb::SBModule& module, lldb::SBTarget& target) {
   for (std::size_t i = 0; i < module.GetNumSections(); ++i) {

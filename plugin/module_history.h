@@ -16,6 +16,8 @@ namespace heapledger {
 
 // Run-time address minus link-time address of a loaded module.
 std::optional<Address> bias_of(lldb::SBModule& module, lldb::SBTarget& target);
+// From its lowest to its highest loaded section.
+AddressRange loaded_range(lldb::SBModule& module, lldb::SBTarget& target);
 
 class ModuleHistory {
  public:

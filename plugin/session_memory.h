@@ -22,6 +22,7 @@ class SessionMemory final : public Memory {
  public:
   SessionMemory(lldb::SBTarget target, Mappings mappings);
   std::size_t read_up_to(Address address, std::span<std::byte> out) const override;
+  bool reads_in_parallel() const override { return false; }
 
  private:
   std::size_t read_within(Address address, std::span<std::byte> out) const;

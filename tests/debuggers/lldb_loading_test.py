@@ -241,6 +241,37 @@ class Attached(harness.DebuggerTest):
         self.assertRegex(text, r"error: process \d+ is not tracked")
 
 
+class Core(harness.DebuggerTest):
+    lldb = Loading.lldb
+
+    def test_scan_from_a_script(self) -> None:
+        """A script's HandleCommand holds LLDB's lock while a scan reads: what only LLDB can read (it
+        writes minidumps) may not wait for that lock on another thread."""
+        core = Path(harness.tempfile.mkdtemp(dir=harness._scratch())) / "core"
+        self.lldb(LOAD, f"target create {WAITS}", f"breakpoint set --name {harness.STOP}", "run",
+                  f"process save-core --style full {core}")
+        text, status = self.lldb(LOAD, f"target create {WAITS} --core {core}",
+                                 "script lldb.debugger.HandleCommand('leaks')", "leaks top")
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r"still reachable: 15,000 bytes in 5 blocks")
+        self.assertRegex(text, KEPT)
+        self.assertNotIn("heapledger:", text)
+
+    def test_core_of_a_process_that_was_not_tracked(self) -> None:
+        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        process = subprocess.Popen([str(WAITS)], stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.readline(), b"waiting\n")
+        subprocess.run(["gcore", "-o", str(folder / "core"), str(process.pid)], check=True,
+                       capture_output=True)
+        text, status = self.lldb(
+            LOAD, f"target create {WAITS} --core {folder}/core.{process.pid}", "leaks top")
+        self.assertEqual(status, 1, text)
+        self.assertRegex(text, r"error: .*core .*not tracked")
+
+
 class ExitCodes(harness.DebuggerTest):
     lldb = Loading.lldb
 

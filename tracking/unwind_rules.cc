@@ -23,7 +23,9 @@ using agent::RuleBody;
 using agent::RuleType;
 
 constexpr RuleBody kNone{0, 0, std::uint8_t(RuleType::none), 0};
-// The loader's entry point is assembly without unwind information, and nothing called it.
+// The loader's entry point is a few lines of assembly without unwind information, and nothing called
+// it: a gap of at most this size around a file's entry point.
+constexpr std::uint64_t kEntryCode = 256;
 constexpr RuleBody kOutermost{0, 0, std::uint8_t(RuleType::end), 0};
 constexpr RuleBody kBad{0, 0, std::uint8_t(RuleType::bad), 0};
 constexpr std::size_t kMaxBodies = 0xffff;
@@ -218,7 +220,8 @@ Result<UnwindTable> compile_unwind_rules(const ElfFile& elf) {
     const bool gap = i + 1 == entries.size() || entries[i].end < entries[i + 1].begin;
     if (!gap) continue;
     const std::uint64_t end = i + 1 == entries.size() ? UINT64_MAX : entries[i + 1].begin;
-    const bool starts_here = elf.entry() >= entries[i].end && elf.entry() < end;
+    const bool starts_here = elf.entry() >= entries[i].end && elf.entry() < end &&
+                             end - entries[i].end <= kEntryCode;
     builder.add(entries[i].end, starts_here ? kOutermost : kNone);
   }
   builder.table().fde_count = std::uint32_t(described);

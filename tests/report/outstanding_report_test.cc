@@ -124,7 +124,7 @@ TEST_F(OutstandingReportTest, JsonListsAllocationsWhenAsked) {
   const Json report =
       Json::parse(json({.ledger = ledger, .groups = {other}, .addresses = true}));
   const std::string expected =
-      R"([{"address":4096,"size":24,"age_ms":null,"thread":0,"kind":"operator new"}])";
+      R"([{"address":4096,"size":24,"age_ms":null,"thread":0,"kind":"operator new","in_flight":false}])";
   EXPECT_EQ(json_text(report["groups"][0]["allocations"]), expected);
 }
 

@@ -146,7 +146,8 @@ Comparison compare(const ElfFile& elf, const UnwindTable& table) {
     for (std::uint64_t pc = table.base + table.offsets[i]; pc < end;) {
       const std::string ours = text(find_rule(table, pc));
       const auto theirs = libdw.at(pc);
-      if (ours != (theirs ? theirs->rule : "none") && !(!theirs && in_plt(pc))) {
+      const bool entry = !theirs && ours == "end" && elf.entry() >= pc && elf.entry() < end;
+      if (ours != (theirs ? theirs->rule : "none") && !(!theirs && in_plt(pc)) && !entry) {
         if (result.different++ == 0) {
           result.first =
               fmt::format("{:#x}: {} but libdw {}", pc, ours, theirs ? theirs->rule : "none");

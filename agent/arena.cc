@@ -7,9 +7,11 @@ namespace {
 uint64_t word_base(uint64_t word) { return word & ~(kPage - 1); }
 uint64_t word_size(uint64_t word) { return uint64_t{1} << (word & 63); }
 
-// 64 GiB of address space, or what RLIMIT_AS leaves of it.
+// 64 GiB of address space; under RLIMIT_AS at most an eighth of it, the rest is the program's.
 uint64_t reserve_arena(State* s) {
+  uint64_t limit = sys::address_space_limit();
   for (unsigned bits = 36; bits >= 22; bits -= 2) {
+    if (bits > 24 && uint64_t{1} << bits > limit / 8) continue;
     uint64_t base = sys::reserve(uint64_t{1} << bits);
     if (base == 0) continue;
     uint64_t word = base | bits;

@@ -38,7 +38,10 @@ bool insert_in(State* s, unsigned i, uint64_t hash, uint32_t node) {
   for (unsigned p = 0; p < kProbes; ++p) {
     StackEntry* e = entry_at(segment, i, hash, p);
     uint64_t key = load(e->hash);
-    if (key == hash) return true;
+    if (key == hash) {
+      if (load(e->node) == 0) publish(e->node, node);  // whoever took the entry was abandoned
+      return true;
+    }
     if (key == 0 && replace(e->hash, uint64_t{0}, hash)) {
       publish(e->node, node);
       count(s->stack_entries);

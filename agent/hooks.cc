@@ -108,7 +108,13 @@ class AllocationCall {
                                                             thread_->note_return);
     if (!ours) return;
     e.kind = Kind(thread_->note_kind);
-    e.size = thread_->note_size < kMaxSize ? thread_->note_size : kMaxSize;
+    // What malloc was asked for is that size or a little more; much more is a pool's chunk.
+    uint64_t asked = thread_->note_size < kMaxSize ? thread_->note_size : kMaxSize;
+    Kind inner = Kind(site_->kind);
+    bool aligned = inner == Kind::aligned_alloc || inner == Kind::memalign ||
+                   inner == Kind::posix_memalign;
+    uint64_t more = aligned ? kPage - 1 : asked == 0 ? 1 : 0;
+    if (e.size >= asked && e.size - asked <= more) e.size = asked;
     thread_->note_kind = 0;
   }
 
@@ -184,18 +190,20 @@ class ReleaseCall {
   uint32_t outer_kind_ = 0;
 };
 
-Kind outermost_release(Thread* t, const Site* site, const uint64_t* frame) {
+Kind outermost_release(State* s, Thread* t, const Site* site, const uint64_t* frame) {
   if (t == nullptr || !has_note(t, true)) return Kind(site->kind);
   uint64_t own = reinterpret_cast<uint64_t>(frame + 1);
   uint64_t slot = decode(t->note_slot);
   Kind kind = Kind(t->note_kind);
   t->note_kind = 0;
-  bool ours = slot >= own && slot - own <= kNoteReach && word_at(slot) == t->note_return;
+  bool ours = slot == own ? frame[1] == t->note_return
+                          : slot > own && slot - own <= kNoteReach &&
+                                returns_through(s, t, caller_of(frame), slot, t->note_return);
   return ours ? kind : Kind(site->kind);
 }
 
 void record_release(State* s, Thread* t, const Site* site, const uint64_t* frame, void* block) {
-  Kind release = outermost_release(t, site, frame);
+  Kind release = outermost_release(s, t, site, frame);
   Taken taken = slot_take(s, reinterpret_cast<uint64_t>(block));
   if (t == nullptr) return count(s->other_releases);
   if (!taken.found) {
@@ -382,6 +390,13 @@ HOOK void heapledger_note(const Site* site, uint64_t slot, uint64_t size) {
   first_call();
   Thread* t = this_thread(state());
   if (t == nullptr) return;
+  if (is_release(Kind(site->kind))) {
+    if (size == 0) {  // deleting null calls no free
+      t->note_kind = 0;
+      return;
+    }
+    size = 0;  // law 6: it is the block's address
+  }
   uint64_t back = word_at(slot);
   // new[] that jumps on to new, delete(p, n) to delete(p): the outer one is meant.
   if (t->note_kind != 0 && decode(t->note_slot) == slot && t->note_return == back &&

@@ -382,7 +382,7 @@ struct Thread {
   uint64_t stack_low;    // encode(lowest address of this thread's stack known to be readable)
   uint64_t walks[2];     // stack address of the walk in progress that uses frames/nested; 0 none
   uint64_t note_size;    // operator new: what was asked for (malloc gets at least 1, aligned_alloc more)
-  uint64_t reserved;
+  uint64_t stack_hole;   // encode(a page below stack_low that cannot be read): another stack; 0 none
   StackFrame frames[kMaxFrames];
   StackFrame fresh[kMaxFrames];        // scratch: frames not yet known to be in `frames`, innermost first
   StackFrame nested[kNestedFrames];    // scratch of a walk that interrupted another one (signal)

@@ -64,10 +64,11 @@ void remember(State* s, uint64_t key, Rule rule) {
 
 Rule find_rule_slowly(State* s, uint64_t key) {
   uint64_t pc = (key & kInterrupted) != 0 ? key & ~kInterrupted : key - 1;
+  uint64_t table = load(s->modules);
   const Module* m = find_module(s, pc);
   if (m == nullptr) return {0, 0, RuleType::none, 0};
   Rule rule = rule_in(*m, pc);
-  remember(s, key, rule);
+  if (load(s->modules) == table) remember(s, key, rule);
   return rule;
 }
 

@@ -14,7 +14,10 @@ StepResult step_by_frame_pointer(State* s, StackBounds& bounds, FrameState& stat
   StepResult lost{Step::lost, false, 0, 0};
   uint64_t bp = state.bp;
   if ((bp & 7) != 0 || bp < state.sp || bp - state.sp > kLargestFrame) return lost;
-  if (!bounds.covers(bp) || !bounds.covers(bp + 8)) return lost;
+  // A guess is asked for, not trusted: rbp may be anything.
+  if (!bounds.covers(bp) || !bounds.covers(bp + 8) || !sys::readable(bp) || !sys::readable(bp + 8)) {
+    return lost;
+  }
   uint64_t pc = word_at(bp + 8);
   if (!in_modules(s, pc - 1)) return lost;
   state = {pc, bp + 16, word_at(bp)};
@@ -50,10 +53,11 @@ bool StackBounds::reach_home(uint64_t sp, uint64_t end) {
   uint64_t low = decode(thread_->stack_low);
   if (sp >= low && low < end) return true;
   uint64_t page = sp & ~(kPage - 1);
-  uint64_t pages = (low - page) / kPage;
-  uint64_t stride = (pages < 64 ? 1 : pages / 64) * kPage;
-  for (uint64_t p = page; p < low; p += stride) {
-    if (!sys::readable(p)) return false;
+  if (thread_->stack_hole != 0 && sp < decode(thread_->stack_hole)) return false;
+  for (uint64_t p = page; p < low; p += kPage) {
+    if (sys::readable(p)) continue;
+    thread_->stack_hole = encode(p);
+    return false;
   }
   thread_->stack_low = encode(page);
   return true;

@@ -24,13 +24,21 @@ inline constexpr uint64_t kPage = 4096;
 
 namespace sys {
 inline constexpr long kMmap = 9, kMprotect = 10, kMunmap = 11, kRtSigprocmask = 14, kMadvise = 28,
-                      kShmctl = 31, kArchPrctl = 158, kGettid = 186;
+                      kShmctl = 31, kArchPrctl = 158, kGettid = 186, kPrlimit = 302;
 
 // Address space without memory: PROT_NONE, private, not reserved, left out of core files.
+// Far from where the program maps its own, so that its addresses stay what they were.
 inline uint64_t reserve(uint64_t bytes) {
-  long p = syscall6(kMmap, 0, bytes, 0 /*PROT_NONE*/, 0x4022 /*PRIVATE|ANONYMOUS|NORESERVE*/,
-                    ~uint64_t{0}, 0);
-  if (p < 0 && p > -4096) return 0;
+  constexpr uint64_t kFirst = uint64_t{0x2000} << 32, kStep = uint64_t{0x10} << 32;
+  long p = -1;
+  for (uint64_t place = kFirst; place <= kFirst + 8 * kStep; place += kStep) {
+    uint64_t hint = place < kFirst + 8 * kStep ? place : 0;  // at last: anywhere
+    p = syscall6(kMmap, hint, bytes, 0 /*PROT_NONE*/, 0x4022 /*PRIVATE|ANONYMOUS|NORESERVE*/,
+                 ~uint64_t{0}, 0);
+    if (p < 0 && p > -4096) return 0;
+    if (hint == 0 || uint64_t(p) == hint) break;
+    syscall6(kMunmap, uint64_t(p), bytes);
+  }
   syscall6(kMadvise, uint64_t(p), bytes, 16 /*MADV_DONTDUMP*/);
   return uint64_t(p);
 }
@@ -52,6 +60,11 @@ inline uint64_t thread_pointer() {  // without touching memory at %fs:0
 // EFAULT or EINVAL (the way Abseil asks; no signal is masked, and no seccomp filter forbids it).
 inline bool readable(uint64_t address) {
   return syscall6(kRtSigprocmask, ~uint64_t{0}, address, 0, 8) != -14 /*EFAULT*/;
+}
+inline uint64_t address_space_limit() {  // RLIM_INFINITY when it cannot be told
+  uint64_t limit[2] = {~uint64_t{0}, 0};
+  syscall6(kPrlimit, 0, 9 /*RLIMIT_AS*/, 0, reinterpret_cast<uint64_t>(limit));
+  return limit[0];
 }
 inline uint64_t shared_segment_size(uint64_t id) {
   uint64_t info[14] = {};  // struct shmid64_ds: ipc64_perm is 48 bytes, then shm_segsz

@@ -59,6 +59,7 @@ void begin_thread(State* s, Thread* t, uint64_t tcb, uint32_t tid) {
   t->last_hash = 0;
   t->last_node = 0;
   t->stack_end = encode(end);
+  t->stack_hole = 0;
   t->stack_low = encode(here & ~(kPage - 1));
   t->tcb = encode(tcb);
   t->index = new_index(s, tid);

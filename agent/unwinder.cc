@@ -210,6 +210,11 @@ StackCapture capture_stack(State* s, Thread* t, FrameState start) {
 }
 
 Nesting nesting_of(State* s, Thread* t, FrameState start, uint64_t limit) {
+  // Above the busy hook: it was abandoned, or we are in a handler on another stack that is above.
+  if (limit != 0 && start.sp > limit + 16 && t != nullptr &&
+      !(on_home_stack(t, start.sp) && on_home_stack(t, limit))) {
+    limit = 0;
+  }
   StackBounds bounds(t, start.sp);
   FrameState now = start;
   for (unsigned i = 0; i < kNestingFrames && (limit == 0 || now.sp <= limit + 16); ++i) {

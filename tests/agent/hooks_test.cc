@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The real hooks in this process's real allocator: stacks against libgcc's unwinder, releases against
+// what is held, signals in the middle.
+#include <execinfo.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <alloca.h>
+#include <cstdlib>
+#include <map>
+#include <thread>
+#include <vector>
+
+#include "tests/support/self_target.h"
+#include "tracking/tracker.h"
+
+namespace heapledger {
+namespace {
+
+class AgentHooks : public ::testing::Test {
+ protected:
+  AgentHooks() : tracker_(target_, target_) {
+    const auto started = tracker_.start({});
+    EXPECT_TRUE(started) << (started ? "" : started.error().message);
+  }
+  ~AgentHooks() override { (void)tracker_.stop(); }
+
+  // Hooks out, then what they recorded.
+  Ledger stopped() {
+    const auto done = tracker_.stop();
+    EXPECT_TRUE(done) << (done ? "" : done.error().message);
+    auto ledger = tracker_.read_ledger();
+    EXPECT_TRUE(ledger) << (ledger ? "" : ledger.error().message);
+    return ledger ? std::move(*ledger) : Ledger{};
+  }
+
+  testing::SelfTarget target_;
+  Tracker tracker_;
+};
+
+struct Sample {
+  void* block;
+  std::vector<void*> frames;  // libgcc's, from the allocating function's caller outwards
+};
+
+constexpr int kMostFrames = 128;
+
+__attribute__((noinline)) void sample(std::vector<Sample>& samples) {
+  Sample& s = samples.emplace_back();
+  s.frames.resize(kMostFrames);
+  s.block = std::malloc(40);
+  s.frames.resize(std::size_t(backtrace(s.frames.data(), kMostFrames)));
+  s.frames.erase(s.frames.begin());  // this function, at another call than malloc's
+}
+
+// A call tree without a pattern: recursion of random depth, frames of random size.
+__attribute__((noinline)) void wander(unsigned& random, int depth, std::vector<Sample>& samples) {
+  random = random * 1103515245 + 12345;
+  auto* frame = static_cast<volatile char*>(alloca(16 + (random >> 16) % 200));
+  frame[0] = 1;
+  if (depth > 0 && (random >> 20) % 4 != 0) wander(random, depth - 1, samples);
+  if ((random >> 24) % 3 == 0) sample(samples);
+  if (depth > 0 && (random >> 28) % 2 == 0) wander(random, depth - 1, samples);
+  asm volatile("" ::: "memory");
+}
+
+TEST_F(AgentHooks, RecordTheStacksLibgccSees) {
+  std::vector<Sample> samples;
+  samples.reserve(20000);
+  void* first[2];
+  backtrace(first, 2);  // loads libgcc
+  unsigned random = 7;
+  while (samples.size() < 15000) wander(random, 12, samples);
+  const Ledger ledger = stopped();
+  ASSERT_GE(samples.size(), 15000u);
+  int different = 0;
+  for (const Sample& s : samples) {
+    const Allocation* a = ledger.find(reinterpret_cast<Address>(s.block));
+    ASSERT_NE(a, nullptr);
+    const auto stack = ledger.stack(a->stack);
+    bool same = stack.size() == s.frames.size() + 1;
+    for (std::size_t i = 0; same && i < s.frames.size(); ++i) {
+      same = stack[i + 1].pc == reinterpret_cast<Address>(s.frames[i]);
+    }
+    different += same ? 0 : 1;
+  }
+  EXPECT_EQ(different, 0) << "of " << samples.size();
+  EXPECT_GT(ledger.counters().frames_reused, ledger.counters().frames_walked);
+  for (const Sample& s : samples) std::free(s.block);
+}
+
+TEST_F(AgentHooks, KeepWhatAFailedReallocKeeps) {
+  void* volatile kept = std::malloc(123);
+  const auto kept_at = reinterpret_cast<Address>(kept);
+  volatile std::size_t too_much = SIZE_MAX / 4;
+  void* nothing = std::realloc(kept, too_much);
+  void* grown = std::realloc(std::malloc(50), 60000);
+  void* volatile gone = std::malloc(77);
+  const auto gone_at = reinterpret_cast<Address>(gone);
+  std::free(gone);
+  const Ledger ledger = stopped();
+  EXPECT_EQ(nothing, nullptr);
+  const Allocation* a = ledger.find(kept_at);
+  ASSERT_NE(a, nullptr);
+  EXPECT_EQ(a->block, (Block{kept_at, 123}));
+  EXPECT_EQ(a->kind, agent::Kind::malloc);
+  const Allocation* b = ledger.find(reinterpret_cast<Address>(grown));
+  ASSERT_NE(b, nullptr);
+  EXPECT_EQ(b->block.size, 60000u);
+  EXPECT_EQ(b->kind, agent::Kind::realloc);
+  EXPECT_EQ(ledger.find(gone_at), nullptr);
+  std::free(reinterpret_cast<void*>(kept_at));
+  std::free(grown);
+}
+
+TEST_F(AgentHooks, NameTheOutermostKindAndItsSize) {
+  struct alignas(64) Wide {
+    char bytes[64];
+  };
+  const std::map<void*, std::pair<agent::Kind, std::uint64_t>> made = {
+      {::operator new(0), {agent::Kind::operator_new, 0}},
+      {::operator new[](33), {agent::Kind::operator_new_array, 33}},
+      {::operator new(65, std::align_val_t{64}), {agent::Kind::operator_new, 65}},
+      {std::calloc(3, 5), {agent::Kind::calloc, 15}},
+      {std::aligned_alloc(256, 512), {agent::Kind::aligned_alloc, 512}},
+  };
+  const Ledger ledger = stopped();
+  for (const auto& [block, expected] : made) {
+    const Allocation* a = ledger.find(reinterpret_cast<Address>(block));
+    ASSERT_NE(a, nullptr);
+    EXPECT_EQ(a->kind, expected.first);
+    EXPECT_EQ(a->block.size, expected.second);
+    EXPECT_EQ(a->block.start, reinterpret_cast<Address>(block));
+  }
+}
+
+TEST_F(AgentHooks, SplitAMappingThatIsUnmappedInTheMiddle) {
+  char* m = static_cast<char*>(mmap(nullptr, 5 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  munmap(m + 2 * 4096, 4096);
+  const Ledger ledger = stopped();
+  const auto at = reinterpret_cast<Address>(m);
+  const Allocation* front = ledger.find(at);
+  const Allocation* back = ledger.find(at + 3 * 4096);
+  ASSERT_NE(front, nullptr);
+  ASSERT_NE(back, nullptr);
+  EXPECT_EQ(front->block, (Block{at, 2 * 4096}));
+  EXPECT_EQ(back->block, (Block{at + 3 * 4096, 2 * 4096}));
+  EXPECT_EQ(ledger.find(at + 2 * 4096), nullptr);
+}
+
+volatile sig_atomic_t handled = 0;
+void* volatile from_handler[4096];
+
+void allocate_in_handler(int) {
+  if (handled < 4096) {
+    from_handler[handled] = std::malloc(31);
+    handled = handled + 1;
+  }
+}
+
+// The handler runs on a stack of its own, at any instruction of a thread that is not amid malloc.
+TEST_F(AgentHooks, RecordAHandlersAllocations) {
+  std::vector<char> stack(64 * 1024);
+  stack_t alternate{};
+  alternate.ss_sp = stack.data();
+  alternate.ss_size = stack.size();
+  sigaltstack(&alternate, nullptr);
+  struct sigaction action {};
+  action.sa_handler = allocate_in_handler;
+  action.sa_flags = SA_ONSTACK;
+  sigaction(SIGUSR1, &action, nullptr);
+  for (int i = 0; i < 1000; ++i) {
+    void* p = std::malloc(64);
+    raise(SIGUSR1);
+    std::free(p);
+  }
+  const Ledger ledger = stopped();
+  ASSERT_EQ(handled, 1000);
+  for (int i = 0; i < 1000; ++i) {
+    const Allocation* a = ledger.find(reinterpret_cast<Address>(from_handler[i]));
+    ASSERT_NE(a, nullptr);
+    EXPECT_EQ(a->block.size, 31u);
+    EXPECT_FALSE(a->truncated);
+    std::free(from_handler[i]);
+  }
+  alternate.ss_flags = SS_DISABLE;
+  sigaltstack(&alternate, nullptr);
+}
+
+TEST_F(AgentHooks, AreInertInAForkedChild) {
+  void* before = std::malloc(99);
+  const pid_t child = fork();
+  if (child == 0) {
+    for (int i = 0; i < 1000; ++i) std::free(std::malloc(std::size_t(i)));
+    std::free(before);
+    const Address control = tracker_.state_address() - 4096;  // agent::Control, the page before
+    _exit(*reinterpret_cast<const volatile std::uint32_t*>(control) == 0 ? 42 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  const Ledger ledger = stopped();
+  EXPECT_EQ(WEXITSTATUS(status), 42);
+  EXPECT_NE(ledger.find(reinterpret_cast<Address>(before)), nullptr);
+  std::free(before);
+}
+
+TEST_F(AgentHooks, TellThreadsThatReuseAThreadControlBlockApart) {
+  std::vector<void*> blocks(200);
+  for (void*& block : blocks) {
+    std::thread([&] { block = std::malloc(10); }).join();
+  }
+  const Ledger ledger = stopped();
+  std::map<std::uint32_t, int> tids;
+  for (void* block : blocks) {
+    const Allocation* a = ledger.find(reinterpret_cast<Address>(block));
+    ASSERT_NE(a, nullptr);
+    ++tids[ledger.tid(*a)];
+    std::free(block);
+  }
+  EXPECT_EQ(tids.size(), 200u);
+}
+
+}  // namespace
+}  // namespace heapledger

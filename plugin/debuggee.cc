@@ -187,6 +187,14 @@ void Debuggee::before_detach() {
   }
 }
 
+void Debuggee::before_resume() {
+  if (!process_ || target_.state() != ProcessState::stopped) return;
+  for (const std::string& name : session_.tracker().unhook_under_breakpoints()) {
+    target_.console().write("heapledger: a breakpoint stands inside the entry of " + name +
+                            ": it is unhooked, and its calls are missed from now on\n");
+  }
+}
+
 Debuggees& Debuggees::instance() {
   static auto* all = new Debuggees;  // LLDB's objects are not touched by our static destructors
   return *all;

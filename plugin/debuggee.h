@@ -37,6 +37,7 @@ class Debuggee {
   // The debugger is about to let the process go, which lives on: hooks out. Interrupts it if
   // needed.
   void before_detach();
+  void before_resume();
   // Whether the process lives on when the debugger ends.
   bool outlives_debugger();
 

@@ -33,6 +33,14 @@ bool before_detach(void* baton, const char**) {
   return false;
 }
 
+bool before_resume(void* baton, const char**) {
+  enter([&] {
+    lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
+    if (target.IsValid()) Debuggees::instance().of(target).before_resume();
+  });
+  return false;
+}
+
 // A target that was made after loading has a copy of our breakpoint without its name's permissions.
 bool before_breakpoint_command(void* baton, const char**) {
   enter([&] {
@@ -76,6 +84,11 @@ void install_overrides(lldb::SBDebugger debugger) {
   interpreter.SetCommandOverrideCallback("quit", before_quit, baton);
   for (const char* command : {"breakpoint list", "breakpoint delete", "breakpoint disable"}) {
     interpreter.SetCommandOverrideCallback(command, before_breakpoint_command, baton);
+  }
+  for (const char* command :
+       {"process continue", "thread continue", "thread step-in", "thread step-over",
+        "thread step-out", "thread step-inst", "thread step-inst-over", "thread until"}) {
+    interpreter.SetCommandOverrideCallback(command, before_resume, baton);
   }
   // Input may also end without a quit. LLDB 14 to 18 have one slot for this or none.
   if (has("_ZN4lldb10SBDebugger18AddDestroyCallbackEPFvmPvES1_")) {

@@ -302,6 +302,28 @@ Result<void> Tracker::stop() {
   return done;
 }
 
+std::vector<std::string> Tracker::unhook_under_breakpoints() {
+  Impl& t = *impl_;
+  std::vector<std::string> names;
+  if (!t.active) return names;
+  std::vector<const InstalledHook*> hit;
+  for (const auto& hook : t.patcher.installed()) {
+    // Raw memory shows the traps; asking the debugger about every entry at every step would be slow.
+    const auto expected = static_cast<std::int32_t>(hook->stub - (hook->patched + kJumpSize));
+    const auto displacement = t.target.memory().read_value<std::int32_t>(hook->patched + 1);
+    if (displacement && *displacement != expected) hit.push_back(hook.get());
+  }
+  for (const InstalledHook* hook : hit) {
+    const std::string name = hook->request.symbol;
+    ModuleHooks& of_module = hooks_of(t.hooks, hook->request.module);
+    if (!t.patcher.remove(*hook)) continue;
+    std::erase(of_module.hooked, name);
+    of_module.not_hooked.emplace_back(name, "a breakpoint stands inside its entry");
+    names.push_back(name);
+  }
+  return names;
+}
+
 void Tracker::forget() {
   Impl& t = *impl_;
   t.patcher.forget_all();

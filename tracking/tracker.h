@@ -46,6 +46,10 @@ class Tracker {
   Result<std::vector<ModuleHooks>> modules_changed();
   // Restores every byte; the ledger stays readable until the process goes away.
   Result<void> stop();
+  // Before the process runs on: a breakpoint the user has set since inside a patched entry (not at its
+  // first byte) would be read as part of the jump. Takes those hooks out; returns the functions'
+  // names, whose calls are missed from now on.
+  std::vector<std::string> unhook_under_breakpoints();
   // The process is gone or was replaced by exec.
   void forget();
   // A fresh debugger session finds an agent of ours in the process (magic, version) and takes over.

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -85,6 +86,34 @@ struct FrameInfo {        // one frame of a thread's backtrace, innermost first
   std::vector<Variable> variables;  // with an address in memory only
 };
 
+// A module as the debugger lists it. Only asked for where the project cannot look itself: remote
+// processes.
+struct LoadedModule {
+  std::string path;  // of a file this machine can read; the debugger found or fetched it
+  Address bias = 0;  // run-time address = bias + link-time address
+  bool is_program = false;
+};
+
+// A thread that came to a watched address (TargetControl::watch), before it executes what is there.
+struct WatchedStop {
+  std::uint64_t tid = 0;
+  Address pc = 0;  // the watched address
+  Address sp = 0;
+  // At a function's entry the first four arguments; at a return rax is the result.
+  std::uint64_t rdi = 0, rsi = 0, rdx = 0, rcx = 0;
+  std::uint64_t rax = 0;
+  std::uint64_t r11 = 0;  // neither argument nor result: free for what jumps there
+};
+
+class WatchVisitor {
+ public:
+  virtual ~WatchVisitor() = default;
+  // On the debugger's thread; every thread is stopped, and goes on afterwards without the user being
+  // told. May read memory, ask for call_stack(stop.tid), watch and unwatch (also this address), and
+  // set_pc(stop.tid). May not call functions of the inferior.
+  virtual void reached(const WatchedStop& stop) = 0;
+};
+
 class Target {
  public:
   virtual ~Target() = default;
@@ -108,6 +137,15 @@ class Target {
   virtual std::vector<std::vector<SymbolFrame>> symbolize(std::span<const CodeAddress>) = 0;
   virtual std::optional<DataName> name_data(Address) = 0;
   virtual std::vector<FrameInfo> backtrace(std::uint64_t tid, bool with_variables) = 0;
+  // The thread's pc, then return addresses outwards, by the debugger's own unwinder: frames that were
+  // called, not inlined ones. `interrupted` is set in the frame a signal handler returns to. At most
+  // `limit` frames; empty when the debugger cannot tell.
+  virtual std::vector<CodeAddress> call_stack(std::uint64_t tid, std::size_t limit) {
+    (void)tid, (void)limit;
+    return {};
+  }
+  // What the debugger has loaded into the process; empty where it is not asked (see LoadedModule).
+  virtual std::vector<LoadedModule> loaded_modules() { return {}; }
   virtual Result<Address> evaluate(const std::string& expression) = 0;
 
   // The user.
@@ -137,6 +175,16 @@ class TargetControl {
   // Tells the debugger of an ELF file mapped at `base`, so that backtraces through it are right.
   virtual Result<void> announce(std::span<const std::byte> elf, Address base,
                                 const std::string& name) = 0;
+
+  // A breakpoint of ours that the user neither sees nor stops at: `visitor` is told whenever a thread
+  // comes to `address`, until unwatch or the end of the process image. One visitor per address (a
+  // second watch replaces it); it outlives its watches. A breakpoint of the user's at the same address
+  // keeps working.
+  virtual Result<void> watch(Address address, WatchVisitor& visitor) {
+    (void)visitor;
+    return fail("cannot watch {:#x}: this debugger cannot do that", address);
+  }
+  virtual void unwatch(Address address) { (void)address; }
 };
 
 }  // namespace heapledger

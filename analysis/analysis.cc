@@ -15,8 +15,9 @@
 namespace heapledger {
 namespace {
 
-unsigned worker_count(const ScanOptions& options) {
-  return options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+ScanOptions with_threads(ScanOptions options) {
+  if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
+  return options;
 }
 
 // Leaves `blocks` sorted and disjoint; returns how many were discarded for that.
@@ -66,7 +67,8 @@ Summary summarize(const Graph& graph) {
 
 }  // namespace
 
-Result<Scan> scan(ScanInput input, const ScanOptions& options) {
+Result<Scan> scan(ScanInput input, const ScanOptions& asked) {
+  const ScanOptions options = with_threads(asked);
   if (input.blocks.size() > kMaxBlocks) {
     return fail("cannot scan {} blocks: the limit is {}", input.blocks.size(), kMaxBlocks);
   }
@@ -78,7 +80,7 @@ Result<Scan> scan(ScanInput input, const ScanOptions& options) {
 
   // Where every block lies is known. Nothing of its contents.
 
-  if (auto read = collect_edges(state->input, worker_count(options), graph, traits, state->coverage);
+  if (auto read = collect_edges(state->input, options.threads, graph, traits, state->coverage);
       !read) {
     return tl::unexpected(read.error());
   }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <thread>
 
 #include "analysis/word_filter.h"
+#include "analysis/workers.h"
 
 namespace heapledger {
 namespace {
@@ -230,20 +230,16 @@ Result<void> collect_edges(const ScanInput& input, unsigned threads, Graph& grap
   work.windows.insert(work.windows.end(), of_blocks.begin(), of_blocks.end());
   work.parts.resize(work.windows.size());
 
-  {
-    std::vector<std::thread> others;
-    threads = static_cast<unsigned>(std::min<std::size_t>(threads, work.windows.size() / 4 + 1));
-    if (!input.memory.reads_in_parallel()) threads = 1;
-    for (unsigned i = 1; i < threads; ++i) {
-      others.emplace_back([&work] { Worker(work).run(nullptr); });
-    }
+  threads = static_cast<unsigned>(std::min<std::size_t>(threads, work.windows.size() / 4 + 1));
+  if (!input.memory.reads_in_parallel()) threads = 1;
+  on_threads(threads, [&](unsigned thread) {
     Worker worker(work);
+    if (thread != 0) return worker.run(nullptr);
     for (RootPiece& piece : graph.root_pieces) {
       if (piece.in_register) worker.resolve_registers(piece, input.roots.roots[piece.root].words);
     }
     worker.run(&input.progress);
-    for (std::thread& other : others) other.join();
-  }
+  });
   if (work.stop) return fail("interrupted while reading memory: nothing was judged");
   if (graph.edges.full()) return fail("cannot scan: more than 2^31 pointers between blocks");
 

@@ -1,156 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Most of what heads a lost group is told at a glance: no other lost block points to it. What such
+// blocks lead to is theirs. Only where that leaves something over - cycles that nothing leads to, and
+// what hangs on them - components have to be searched for, there.
 #include "analysis/heads.h"
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <vector>
 
+#include "analysis/block_set.h"
+#include "analysis/components.h"
+#include "analysis/flood.h"
 #include "analysis/heuristics.h"
+#include "analysis/workers.h"
 
 namespace heapledger {
 namespace {
 
-class LostGraph {
- public:
-  explicit LostGraph(Graph& graph) : graph_(graph) {
-    for (std::uint32_t b = 0; b < graph.count(); ++b) {
-      if (graph.verdict(b) == Verdict::definitely_lost) lost_.push_back(b);
+// Calls visit(edge) for every pointer from `source` into `set`.
+template <typename Visit>
+void for_each_pointer(const Graph& graph, const BlockSet& set, std::uint32_t source, Visit&& visit) {
+  graph.edges.for_each(graph.nodes[source].row, [&](const Edge& edge) {
+    if (set.contains(edge.target)) visit(edge);
+    return true;
+  });
+}
+
+BlockSet lost_blocks(const Graph& graph) {
+  BlockSet lost(graph.count());
+  for (std::uint32_t b = 0; b < graph.count(); ++b) {
+    if (graph.verdict(b) == Verdict::definitely_lost) lost.insert(b);
+  }
+  return lost;
+}
+
+// The members of `lost` that another one points to.
+BlockSet held_blocks(const Graph& graph, const BlockSet& lost, unsigned threads) {
+  constexpr std::uint32_t kShare = 1 << 16;
+  BlockSet held(graph.count());
+  std::atomic<std::uint32_t> next = 0;
+  on_threads(threads, [&](unsigned) {
+    for (std::uint32_t at; (at = next.fetch_add(kShare)) < graph.count();) {
+      lost.for_each(at, std::min(at + kShare, graph.count()), [&](std::uint32_t b) {
+        for_each_pointer(graph, lost, b, [&](const Edge& edge) { held.insert(edge.target); });
+      });
     }
-  }
-
-  const std::vector<std::uint32_t>& blocks() const { return lost_; }
-  bool contains(std::uint32_t b) const { return graph_.verdict(b) == Verdict::definitely_lost; }
-
-  // Calls visit(edge) for every pointer from a lost block to another one.
-  template <typename Visit>
-  void for_each(std::uint32_t source, Visit&& visit) const {
-    graph_.edges.for_each(graph_.nodes[source].row, [&](const Edge& edge) {
-      if (contains(edge.target)) visit(edge);
-      return true;
-    });
-  }
-
- private:
-  Graph& graph_;
-  std::vector<std::uint32_t> lost_;
-};
-
-// Strongly connected components, Pearce's variant of Tarjan's algorithm (Pearce 2016, "A
-// space-efficient algorithm for finding strongly connected components"): one number per block, kept
-// in Node::parent, is first the order of the visit and then the component's. Iterative: a lost list
-// may be ten million blocks long.
-class Components {
- public:
-  Components(Graph& graph, const LostGraph& lost) : graph_(graph) {
-    for (const std::uint32_t b : lost.blocks()) number(b) = 0;
-    for (const std::uint32_t b : lost.blocks()) {
-      if (number(b) == 0) visit(b, lost);
-    }
-  }
-
-  std::uint32_t count() const { return kFirst - next_component_; }
-  std::uint32_t of(std::uint32_t b) const { return kFirst - graph_.nodes[b].parent; }
-
- private:
-  static constexpr std::uint32_t kFirst = UINT32_MAX - 1;  // component numbers, downwards
-  static constexpr std::uint32_t kNotRoot = 1u << 31;
-  struct Frame {
-    std::uint32_t block;  // | kNotRoot
-    Row cursor;
-  };
-
-  std::uint32_t& number(std::uint32_t b) { return graph_.nodes[b].parent; }
-
-  void enter(std::uint32_t b) {
-    number(b) = next_index_++;
-    path_.push_back({b, graph_.nodes[b].row});
-  }
-
-  void visit(std::uint32_t first, const LostGraph& lost) {
-    enter(first);
-    while (!path_.empty()) {
-      Frame& top = path_.back();
-      const std::uint32_t b = top.block & ~kNotRoot;
-      const auto edge = graph_.edges.next(top.cursor);
-      if (edge) {
-        if (!lost.contains(edge->target)) continue;
-        if (number(edge->target) == 0) {
-          enter(edge->target);
-        } else {
-          see(top, number(edge->target));
-        }
-        continue;
-      }
-      const bool root = (top.block & kNotRoot) == 0;
-      path_.pop_back();
-      if (root) {
-        close(b);
-      } else {
-        open_.push_back(b);
-      }
-      if (!path_.empty()) see(path_.back(), number(b));
-    }
-  }
-
-  void see(Frame& frame, std::uint32_t other) {
-    std::uint32_t& own = number(frame.block & ~kNotRoot);
-    if (other < own) {
-      own = other;
-      frame.block |= kNotRoot;
-    }
-  }
-
-  void close(std::uint32_t root) {
-    --next_index_;
-    while (!open_.empty() && number(open_.back()) >= number(root)) {
-      number(open_.back()) = next_component_;
-      open_.pop_back();
-      --next_index_;
-    }
-    number(root) = next_component_--;
-  }
-
-  Graph& graph_;
-  std::uint32_t next_index_ = 1;
-  std::uint32_t next_component_ = kFirst;
-  std::vector<Frame> path_;
-  std::vector<std::uint32_t> open_;
-};
+  });
+  return held;
+}
 
 class HeadChoice {
  public:
   HeadChoice(const ScanInput& input, const HugeArray<std::uint8_t>& traits, const Graph& graph)
       : input_(input), traits_(traits), graph_(graph), is_vtable_(input.memory, input.roots) {}
 
-  // By address.
-  std::vector<std::uint32_t> heads(const LostGraph& lost, const Components& components) {
-    std::vector<bool> led(components.count());                // a pointer comes from another component
-    std::vector<bool> started(graph_.blocks.size());          // a start pointer comes from its own
-    for (const std::uint32_t b : lost.blocks()) {
-      lost.for_each(b, [&](const Edge& edge) {
+  // Of the components of `set` into which no pointer leads from another one, by address.
+  std::vector<std::uint32_t> heads(const BlockSet& set, const Components& components) {
+    std::vector<bool> led(components.count());  // a pointer comes from another component
+    BlockSet started(graph_.count());           // a start pointer comes from its own
+    set.for_each([&](std::uint32_t b) {
+      for_each_pointer(graph_, set, b, [&](const Edge& edge) {
         const std::uint32_t target = components.of(edge.target);
         if (target != components.of(b)) {
           led[target] = true;
         } else if (edge.is_start()) {
-          started[edge.target] = true;
+          started.insert(edge.target);
         }
       });
-    }
+    });
     std::vector<std::uint32_t> best(components.count(), kNoParent);
-    for (const std::uint32_t b : lost.blocks()) {
+    set.for_each([&](std::uint32_t b) {
       const std::uint32_t component = components.of(b);
-      if (led[component]) continue;
+      if (led[component]) return;
       std::uint32_t& head = best[component];
-      if (head == kNoParent || (started[head] && !started[b]) ||
-          (started[head] == started[b] && has_vtable(b) && !has_vtable(head))) {
-        head = b;
-      }
-    }
+      if (head == kNoParent || is_better(b, head, started)) head = b;
+    });
     std::erase(best, kNoParent);
     std::sort(best.begin(), best.end());
     return best;
   }
 
  private:
+  bool is_better(std::uint32_t b, std::uint32_t head, const BlockSet& started) {
+    if (started.contains(b) != started.contains(head)) return started.contains(head);
+    return has_vtable(b) && !has_vtable(head);
+  }
+
   bool has_vtable(std::uint32_t b) {
     if ((traits_[b] & BlockTraits::kMaybeVtable) == 0) return false;
     const auto word = input_.memory.read_value<std::uint64_t>(graph_.blocks[b].start);
@@ -166,42 +103,42 @@ class HeadChoice {
 class Classifier {
  public:
   Classifier(const ScanInput& input, const ScanOptions& options, Graph& graph)
-      : input_(input), options_(options), graph_(graph) {}
+      : input_(input), options_(options), graph_(graph), lost_(lost_blocks(graph)) {}
 
-  void by_components(const LostGraph& lost, const HugeArray<std::uint8_t>& traits) {
-    std::vector<std::uint32_t> heads;
-    {
-      const Components components(graph_, lost);
-      heads = HeadChoice(input_, traits, graph_).heads(lost, components);
+  bool by_components(const HugeArray<std::uint8_t>& traits) {
+    HeadOrder order(graph_.count());
+    Flood flood(graph_, order, options_.threads, input_.progress);
+    const BlockSet held = held_blocks(graph_, lost_, options_.threads);
+    BlockSet open = held.copy();
+    BlockSet sources = lost_.copy();
+    sources.remove(held);
+    if (!flood.run(in_order(members(sources), order), open)) return false;
+    if (!open.empty()) {
+      const auto heads = heads_of_cycles(open, traits);
+      if (!heads) return false;
+      open = held.copy();
+      for (const std::uint32_t head : *heads) open.take(head);
+      if (!flood.run(in_order(*heads, order), open)) return false;
     }
-    for (const std::uint32_t head : heads) graph_.nodes[head].parent = head;
-    // What a head that is not suppressed leads to is not suppressed either.
-    const auto suppressed = std::stable_partition(
-        heads.begin(), heads.end(),
-        [this](std::uint32_t head) { return !is_suppressed(head, Verdict::definitely_lost); });
-    for (auto head = heads.begin(); head != suppressed; ++head) {
-      lead(lost, *head, Verdict::indirectly_lost);
-    }
-    for (auto head = suppressed; head != heads.end(); ++head) {
-      lead(lost, *head, options_.suppress_children ? Verdict::suppressed : Verdict::indirectly_lost);
-    }
-    for (auto head = suppressed; head != heads.end(); ++head) graph_.set(*head, Verdict::suppressed);
+    lost_.for_each([&](std::uint32_t b) { graph_.set(b, verdict(b, order)); });
+    return true;
   }
 
-  void by_address(const LostGraph& lost) {
-    for (const std::uint32_t b : lost.blocks()) graph_.nodes[b].parent = b;
-    for (const std::uint32_t b : lost.blocks()) {
-      if (lost.contains(b)) lead(lost, b, Verdict::indirectly_lost);
-    }
+  // As Valgrind: in the order of addresses, each block that none before it led to leads what it leads to.
+  void by_address() {
+    lost_.for_each([&](std::uint32_t b) { graph_.nodes[b].parent = b; });
+    lost_.for_each([&](std::uint32_t b) {
+      if (is_leader(b)) lead(b);
+    });
     // A leader that a later one absorbed hands its group on.
-    for (const std::uint32_t b : lost.blocks()) {
+    lost_.for_each([&](std::uint32_t b) {
       std::uint32_t head = b;
       while (graph_.nodes[head].parent != head) head = graph_.nodes[head].parent;
       for (std::uint32_t x = b; x != head;) {
         x = std::exchange(graph_.nodes[x].parent, head);
       }
       if (b == head && is_suppressed(b, Verdict::definitely_lost)) graph_.set(b, Verdict::suppressed);
-    }
+    });
   }
 
   // Blocks that are suppressed for themselves.
@@ -221,15 +158,51 @@ class Classifier {
     return input_.suppressed && input_.suppressed(input_.keys.empty() ? 0 : input_.keys[b], verdict);
   }
 
-  // Everything that `head` leads to and that no earlier head took.
-  void lead(const LostGraph& lost, std::uint32_t head, Verdict verdict) {
+  static std::vector<std::uint32_t> members(const BlockSet& set) {
+    std::vector<std::uint32_t> members;
+    set.for_each([&](std::uint32_t b) { members.push_back(b); });
+    return members;
+  }
+
+  // What a head that is not suppressed leads to is not suppressed either: those come first.
+  std::vector<std::uint32_t> in_order(std::vector<std::uint32_t> heads, HeadOrder& order) const {
+    if (!input_.suppressed) return heads;
+    for (const std::uint32_t head : heads) {
+      if (is_suppressed(head, Verdict::definitely_lost)) order.suppress(head);
+    }
+    std::sort(heads.begin(), heads.end(), std::cref(order));
+    return heads;
+  }
+
+  // Of `left`, which no block outside of it leads to. Its blocks have no label yet, nor afterwards.
+  std::optional<std::vector<std::uint32_t>> heads_of_cycles(const BlockSet& left,
+                                                            const HugeArray<std::uint8_t>& traits) {
+    Components components(graph_, left);
+    if (!components.find(input_.progress)) return std::nullopt;
+    auto heads = HeadChoice(input_, traits, graph_).heads(left, components);
+    left.for_each([&](std::uint32_t b) { graph_.nodes[b].parent = kNoParent; });
+    return heads;
+  }
+
+  Verdict verdict(std::uint32_t b, const HeadOrder& order) const {
+    const std::uint32_t head = graph_.nodes[b].parent;
+    if (order.is_suppressed(head) && (b == head || options_.suppress_children)) {
+      return Verdict::suppressed;
+    }
+    return b == head ? Verdict::definitely_lost : Verdict::indirectly_lost;
+  }
+
+  bool is_leader(std::uint32_t b) const { return graph_.verdict(b) == Verdict::definitely_lost; }
+
+  // Everything that `head` leads to and that no earlier head took; earlier heads themselves.
+  void lead(std::uint32_t head) {
     stack_.assign(1, head);
     while (!stack_.empty()) {
       const std::uint32_t b = stack_.back();
       stack_.pop_back();
-      lost.for_each(b, [&](const Edge& edge) {
-        if (edge.target == head) return;
-        graph_.set(edge.target, verdict);
+      for_each_pointer(graph_, lost_, b, [&](const Edge& edge) {
+        if (edge.target == head || !is_leader(edge.target)) return;
+        graph_.set(edge.target, Verdict::indirectly_lost);
         graph_.nodes[edge.target].parent = head;
         stack_.push_back(edge.target);
       });
@@ -239,6 +212,7 @@ class Classifier {
   const ScanInput& input_;
   const ScanOptions& options_;
   Graph& graph_;
+  const BlockSet lost_;
   std::vector<std::uint32_t> stack_;
 };
 
@@ -247,12 +221,11 @@ class Classifier {
 bool classify_lost(const ScanInput& input, const ScanOptions& options,
                    const HugeArray<std::uint8_t>& traits, Graph& graph) {
   if (input.progress && !input.progress(0, 1, "grouping what is lost")) return false;
-  const LostGraph lost(graph);
   Classifier classifier(input, options, graph);
   if (options.leader == LeaderRule::valgrind) {
-    classifier.by_address(lost);
-  } else {
-    classifier.by_components(lost, traits);
+    classifier.by_address();
+  } else if (!classifier.by_components(traits)) {
+    return false;
   }
   classifier.suppress_others();
   return true;

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "analysis/prefetch.h"
+
 namespace heapledger {
 namespace {
 
@@ -66,30 +68,9 @@ class Marker {
     return true;
   }
 
-  // Three stages ahead of the scan: a block's node, its row, the nodes its first edges lead to.
   void prefetch(std::uint32_t i) const {
-    if (i + 24 < tail_) __builtin_prefetch(&graph_.nodes[queue_[i + 24] & ~kNewLevel]);
-    if (i + 16 < tail_) {
-      const Row row = graph_.nodes[queue_[i + 16] & ~kNewLevel].row;
-      if ((row & kInlineRow) == 0) __builtin_prefetch(graph_.edges.at(row));
-    }
-    if (i + 8 < tail_) {
-      const Row row = graph_.nodes[queue_[i + 8] & ~kNewLevel].row;
-      if (row == kEmptyRow) return;
-      if ((row & kInlineRow) != 0) {
-        __builtin_prefetch(&graph_.nodes[row & EdgeStore::kTarget]);
-        return;
-      }
-      const std::uint32_t* p = graph_.edges.at(row);
-      for (int edges = 0; edges < 4; ++edges) {
-        const std::uint32_t word = *p++;
-        const std::uint32_t target = word & EdgeStore::kTarget;
-        if (target >= EdgeStore::kVoid) return;
-        __builtin_prefetch(&graph_.nodes[target]);
-        if ((word & EdgeStore::kLast) != 0) return;
-        if ((word & EdgeStore::kInterior) != 0) ++p;
-      }
-    }
+    prefetch_ahead(graph_, queue_.data(), i, tail_,
+                   [this](std::uint32_t target) { __builtin_prefetch(&graph_.nodes[target]); });
   }
 
   // A heuristic brought the search to a block first, but a true start pointer leads there as well.

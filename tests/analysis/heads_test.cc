@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <random>
+
 #include "tests/analysis/drawn_heap.h"
 
 namespace heapledger::test {
@@ -87,6 +90,72 @@ TEST(Heads, AListOfAMillionBlocksNeedsNoDeepRecursion) {
   EXPECT_EQ(scan.summary()[Verdict::definitely_lost], (Total{16, 1}));
   EXPECT_EQ(scan.summary()[Verdict::indirectly_lost], (Total{16ull * (kCount - 1), kCount - 1}));
   EXPECT_EQ(scan.verdict(kCount - 1), Verdict::definitely_lost);
+}
+
+// A lost graph in which the search from one head grows wide enough to be shared by threads. A ring at
+// the lowest addresses leads to most of it: blocks that another head leads to as well, and that only
+// the ring, found last, takes from it.
+class WideGraph {
+ public:
+  WideGraph() {
+    memory_.map({at(0), at(kCount)});
+    std::mt19937 random(1);
+    for (std::uint32_t i = 0; i < kCount; ++i) {
+      for (std::uint32_t& target : pointers_[i]) target = kRing + random() % (kCount - kRing);
+      if (i < kRing) pointers_[i][0] = (i + 1) % kRing;
+      for (unsigned k = 0; k < 2; ++k) memory_.write(at(i) + k * 8, at(pointers_[i][k]));
+    }
+  }
+
+  Scan scan(unsigned threads) const {
+    ScanInput input{memory_, {}, {}, {}, {}, {}, {}};
+    for (std::uint32_t i = 0; i < kCount; ++i) input.blocks.push_back({at(i), 16});
+    return *heapledger::scan(std::move(input), {.threads = threads});
+  }
+
+  // Who heads each block, in one simple search after the other.
+  std::vector<std::uint32_t> heads() const {
+    std::vector<bool> held(kCount);
+    for (std::uint32_t i = 0; i < kCount; ++i) {
+      for (const std::uint32_t target : pointers_[i]) {
+        if (target != i) held[target] = true;
+      }
+    }
+    held[0] = false;  // the ring's head: its lowest address
+    std::vector<std::uint32_t> heads(kCount, kNoParent);
+    for (std::uint32_t head = 0; head < kCount; ++head) {
+      if (held[head]) continue;
+      for (std::vector<std::uint32_t> stack{head}; !stack.empty();) {
+        const std::uint32_t b = stack.back();
+        stack.pop_back();
+        if (heads[b] != kNoParent || (b != head && !held[b])) continue;
+        heads[b] = head;
+        stack.insert(stack.end(), pointers_[b].begin(), pointers_[b].end());
+      }
+    }
+    return heads;
+  }
+
+  static constexpr std::uint32_t kCount = 300000;
+
+ private:
+  static constexpr std::uint32_t kRing = 10;
+  static Address at(std::uint32_t i) { return 0x100000 + i * 32ull; }
+
+  FakeMemory memory_;
+  std::vector<std::array<std::uint32_t, 2>> pointers_ = std::vector<std::array<std::uint32_t, 2>>(kCount);
+};
+
+TEST(Heads, AWideSearchFindsTheSameWithAnyNumberOfThreads) {
+  const WideGraph graph;
+  const std::vector<std::uint32_t> heads = graph.heads();
+  for (const unsigned threads : {1u, 4u}) {
+    const Scan scan = graph.scan(threads);
+    std::uint32_t different = 0;
+    for (std::uint32_t b = 0; b < WideGraph::kCount; ++b) different += scan.head(b) != heads[b];
+    EXPECT_EQ(different, 0u) << threads << " threads";
+    EXPECT_GT(scan.led_by(0).blocks, WideGraph::kCount / 2);
+  }
 }
 
 TEST(Suppression, TakesWhatOnlyItsBlocksLeadTo) {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "agent/protocol.h"
 #include "commands/judgement.h"
 #include "inferior/elf_file.h"
 #include "plugin/entry.h"
@@ -28,60 +27,24 @@ struct Debuggee::InCallback {
 };
 
 Debuggee::Debuggee(lldb::SBTarget target)
-    : target_(target), control_(target_), session_(target_, control_) {
+    : target_(target),
+      control_(target_),
+      session_(target_, control_),
+      life_(target_, session_,
+            {.forget =
+                 [this] {
+                   control_.forget_process();
+                   target_.history().clear();
+                 },
+             .note_modules = [this] { target_.history().note(target_.sb()); },
+             .r_debug = [this] { return r_debug_by_symbol(); }}) {
   target_.origin = [this](CodeAddress address) { return session_.tracker().code_origin(address); };
   target_.own_module_name = [this](lldb::SBModule module) {
     return control_.announced().name_of(module);
   };
 }
 
-// After exec the kernel's random bytes are others. A program may write over them, so the agent,
-// when there is one, is asked as well: no image of another program holds it.
-bool Debuggee::still_our_image() {
-  if (!session_.tracker().has_ledger()) return false;
-  const auto magic = target_.memory().read_value<std::uint64_t>(session_.tracker().state_address());
-  return magic == agent::kMagic;
-}
-
-void Debuggee::process_ended() {
-  session_.on_process_gone();
-  control_.forget_process();
-  process_.reset();
-  image_.reset();
-}
-
-void Debuggee::follow_process() {
-  const ProcessState state = target_.state();
-  if (state != ProcessState::running && state != ProcessState::stopped) {
-    if (process_) process_ended();
-    return;
-  }
-  const std::uint32_t process = target_.process().GetUniqueID();
-  const bool is_new = process_ != process;
-  if (is_new) {
-    control_.forget_process();
-    target_.history().clear();
-    process_ = process;
-    image_.reset();
-    loader_seen_ = exit_judged_ = false;
-    launched_ = launched_by_tracer(target_.pid());
-    session_.on_launch();
-  }
-  if (state != ProcessState::stopped) return;
-  target_.history().note(target_.sb());
-  if (target_.kind() != ProcessKind::live_local) return;
-  const auto image = read_process_image(target_.pid(), target_.memory());
-  if (!image || image_ == *image) return;
-  const bool replaced = image_.has_value() && !still_our_image();
-  image_ = *image;
-  if (!replaced) return;
-  control_.forget_process();
-  target_.history().clear();
-  target_.history().note(target_.sb());
-  loader_seen_ = exit_judged_ = false;
-  launched_ = true;  // the new program is seen from its beginning
-  session_.on_exec();
-}
+void Debuggee::follow_process() { life_.follow(target_.process().GetUniqueID()); }
 
 bool Debuggee::command(lldb::SBDebugger debugger, const std::vector<std::string>& words,
                        lldb::SBCommandReturnObject& result) {
@@ -106,53 +69,31 @@ void Debuggee::arm_exit_call() {
   exit_breakpoint_ = make_exit_breakpoint(sb());
 }
 
-// The program's own DT_DEBUG; a program that was started by naming the loader has none, and the
-// loader's symbol is asked.
-LoaderState Debuggee::loader_state_now() {
-  const LoaderState state = loader_state(*image_, target_.memory());
-  if (state != LoaderState::unknown) return state;
+Address Debuggee::r_debug_by_symbol() {
   lldb::SBSymbolContextList found = sb().FindSymbols("_r_debug", lldb::eSymbolTypeData);
   for (std::uint32_t i = 0; i < found.GetSize(); ++i) {
     lldb::SBAddress at = found.GetContextAtIndex(i).GetSymbol().GetStartAddress();
     const Address loaded = at.GetLoadAddress(sb());
-    if (loaded != LLDB_INVALID_ADDRESS) return loader_state_at(loaded, target_.memory());
+    if (loaded != LLDB_INVALID_ADDRESS) return loaded;
   }
-  return LoaderState::unknown;
+  return 0;
 }
 
 void Debuggee::loader_event(lldb::SBThread thread, const std::string& function) {
   const InCallback in(*this, thread);
   protect_breakpoints(sb());
   follow_process();
-  // libc of a dynamic program calls it too, after the loader has told everything.
-  if (loader_seen_ && function.starts_with("__libc_start_main")) return;
+  target_.console().write(life_.loader_event(function));
   if (entry_breakpoint_.IsValid()) {
     sb().BreakpointDelete(entry_breakpoint_.GetID());
     entry_breakpoint_ = lldb::SBBreakpoint();
-  }
-  const LoaderState loader = image_ ? loader_state_now() : LoaderState::unknown;
-  if (loader == LoaderState::changing) return;
-  // A dynamic program that is first seen there: LLDB up to 16 learns of ld.so when the program
-  // starts, after the constructors of its libraries.
-  const bool late = !loader_seen_ && loader == LoaderState::consistent &&
-                    function.starts_with("__libc_start_main");
-  loader_seen_ = true;
-  // A process that was attached to is tracked when the user says so.
-  if (!launched_ && target_.kind() == ProcessKind::live_local && !session_.tracker().active())
-    return;
-  const bool tracked_before = session_.tracker().active();
-  target_.console().write(session_.on_loader_event(!late));
-  if (late && !tracked_before && session_.tracker().active()) {
-    target_.console().write("heapledger: " + target_.debugger() +
-                            " tells of libraries late: what their constructors allocated is not "
-                            "recorded\n");
   }
 }
 
 void Debuggee::exit_call(lldb::SBThread thread) {
   const InCallback in(*this, thread);
   follow_process();
-  if (!session_.wants_exit_call() || std::exchange(exit_judged_, true)) return;
+  if (!life_.exit_call_due()) return;
   lldb::SBFrame frame = thread.GetFrameAtIndex(0);
   const auto status = static_cast<int>(frame.FindRegister("rdi").GetValueAsUnsigned(0) & 0xff);
   std::optional<int> exit_code;
@@ -172,28 +113,19 @@ void Debuggee::before_launch() {
 
 bool Debuggee::outlives_debugger() {
   follow_process();
-  return process_ && target_.kind() == ProcessKind::live_local &&
+  return life_.has_process() && target_.kind() == ProcessKind::live_local &&
          !launched_by_tracer(target_.pid());
 }
 
 void Debuggee::before_detach() {
   follow_process();
-  if (!process_ || target_.kind() != ProcessKind::live_local) return;
-  if (!session_.tracker().active()) return;
-  if (target_.state() == ProcessState::running) target_.process().Stop();
-  if (target_.state() != ProcessState::stopped) return;
-  if (const auto stopped = session_.tracker().stop(); !stopped) {
-    target_.console().write("heapledger: " + stopped.error().message + "\n");
+  if (session_.tracker().active() && target_.state() == ProcessState::running) {
+    target_.process().Stop();
   }
+  target_.console().write(life_.let_go());
 }
 
-void Debuggee::before_resume() {
-  if (!process_ || target_.state() != ProcessState::stopped) return;
-  for (const std::string& name : session_.tracker().unhook_under_breakpoints()) {
-    target_.console().write("heapledger: a breakpoint stands inside the entry of " + name +
-                            ": it is unhooked, and its calls are missed from now on\n");
-  }
-}
+void Debuggee::before_resume() { target_.console().write(life_.before_resume()); }
 
 Debuggees& Debuggees::instance() {
   static auto* all = new Debuggees;  // LLDB's objects are not touched by our static destructors

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "commands/process_life.h"
 #include "commands/session.h"
-#include "inferior/process_image.h"
 #include "plugin/lldb_control.h"
 #include "plugin/lldb_target.h"
 
@@ -46,20 +46,13 @@ class Debuggee {
 
   // Tells the session of a new process, an exec, or an end since the last look.
   void follow_process();
-  void process_ended();
   void arm_exit_call();
-  bool still_our_image();
-  LoaderState loader_state_now();
+  Address r_debug_by_symbol();
 
   LldbTarget target_;
   LldbControl control_;
   Session session_;
-
-  std::optional<std::uint32_t> process_;  // SBProcess::GetUniqueID of the one the session knows of
-  std::optional<ProcessImage> image_;
-  bool launched_ = false;     // tracking can see its beginning
-  bool loader_seen_ = false;  // the loader's event has come in this image
-  bool exit_judged_ = false;
+  ProcessLife life_;
   lldb::SBBreakpoint exit_breakpoint_;
   lldb::SBBreakpoint entry_breakpoint_;
 };

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inferior/debug_file.h"
+
+#include <cxxabi.h>
+#include <dwarf.h>
+#include <elf.h>
+#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+namespace heapledger {
+namespace {
+
+struct DwflEnd {
+  void operator()(Dwfl* dwfl) const { dwfl_end(dwfl); }
+};
+struct FreeScopes {
+  void operator()(Dwarf_Die* scopes) const { std::free(scopes); }
+};
+
+struct Place {
+  std::string file;
+  std::uint32_t line = 0;
+};
+
+struct Unit {  // code of one compilation unit
+  std::uint64_t begin, end;
+  Dwarf_Die die;
+};
+
+std::string text_of(const char* text) { return text == nullptr ? "" : text; }
+
+// Of the DIE, or of the one it is an instance or the definition of.
+std::optional<std::string> attribute_text(Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute attribute;
+  if (dwarf_attr_integrate(die, name, &attribute) == nullptr) return std::nullopt;
+  const char* text = dwarf_formstring(&attribute);
+  return text == nullptr ? std::nullopt : std::optional<std::string>(text);
+}
+
+std::optional<std::string> linkage_name(Dwarf_Die* die) {
+  auto name = attribute_text(die, DW_AT_linkage_name);
+  return name ? name : attribute_text(die, DW_AT_MIPS_linkage_name);
+}
+
+std::string function_name(Dwarf_Die* die) {
+  const auto linked = linkage_name(die);
+  return linked ? demangled(*linked) : text_of(dwarf_diename(die));
+}
+
+std::uint32_t attribute_number(Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute attribute;
+  Dwarf_Word value = 0;
+  if (dwarf_attr(die, name, &attribute) == nullptr) return 0;
+  return dwarf_formudata(&attribute, &value) == 0 ? std::uint32_t(value) : 0;
+}
+
+Place call_site(Dwarf_Die* inlined, Dwarf_Die* unit) {
+  Dwarf_Files* files = nullptr;
+  std::size_t count = 0;
+  const std::uint32_t file = attribute_number(inlined, DW_AT_call_file);
+  const std::uint32_t line = attribute_number(inlined, DW_AT_call_line);
+  if (line == 0 || dwarf_getsrcfiles(unit, &files, &count) != 0 || file >= count) return {};
+  return {text_of(dwarf_filesrc(files, file, nullptr, nullptr)), line};
+}
+
+// Line 0 is the compiler's own code: it belongs to no line.
+Place line_at(Dwarf_Die* unit, std::uint64_t address) {
+  Dwarf_Line* line = dwarf_getsrc_die(unit, address);
+  int number = 0;
+  if (line == nullptr || dwarf_lineno(line, &number) != 0 || number == 0) return {};
+  return {text_of(dwarf_linesrc(line, nullptr, nullptr)), std::uint32_t(number)};
+}
+
+// The place in memory of a variable that has one for the whole run.
+std::optional<std::uint64_t> fixed_address(Dwarf_Die* variable) {
+  Dwarf_Attribute attribute;
+  Dwarf_Op* operations = nullptr;
+  std::size_t count = 0;
+  if (dwarf_attr(variable, DW_AT_location, &attribute) == nullptr) return std::nullopt;
+  if (dwarf_getlocation(&attribute, &operations, &count) != 0 || count != 1) return std::nullopt;
+  if (operations[0].atom != DW_OP_addr) return std::nullopt;
+  return operations[0].number;
+}
+
+bool may_hold_variables(Dwarf_Die* die) {
+  switch (dwarf_tag(die)) {
+    case DW_TAG_namespace:
+    case DW_TAG_subprogram:
+    case DW_TAG_lexical_block:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Symbols of the same address are aliases; the global one that is not glibc's internal spelling
+// says most.
+int preference(const ElfSymbol& symbol) {
+  return (symbol.binding == STB_GLOBAL ? 4 : symbol.binding == STB_WEAK ? 2 : 0) +
+         (symbol.name.starts_with("__GI_") ? 0 : 1);
+}
+
+}  // namespace
+
+std::string demangled(const std::string& name) {
+  if (!name.starts_with("_Z")) return name;
+  int status = 0;
+  std::unique_ptr<char, decltype(&std::free)> text(
+      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &std::free);
+  return status == 0 && text ? std::string(text.get()) : name;
+}
+
+struct DebugFile::Impl {
+  std::shared_ptr<const ElfFile> elf;
+  std::string path_list;  // in dwfl's words
+  char* path_list_pointer = nullptr;
+  Dwfl_Callbacks callbacks{};
+  std::unique_ptr<Dwfl, DwflEnd> dwfl;
+  Dwarf* dwarf = nullptr;
+  std::vector<Unit> units;                              // sorted by address
+  std::vector<ElfSymbol> functions, objects;            // sorted by address
+  std::optional<std::map<std::uint64_t, Place>> declarations;  // of variables, by address
+
+  void open(const std::string& directories);
+  void read_units();
+  void read_symbols(const ElfFile& file);
+  void sort_symbols(std::vector<ElfSymbol>& symbols);
+  const Unit* unit_at(std::uint64_t address) const;
+  const ElfSymbol* symbol_at(const std::vector<ElfSymbol>& symbols, std::uint64_t address) const;
+  void collect_declarations(Dwarf_Die* parent);
+  const std::map<std::uint64_t, Place>& all_declarations();
+};
+
+void DebugFile::Impl::open(const std::string& directories) {
+  // "+" in front would ask for checksums of the files found; ".debug" and the file's own folder are
+  // where .gnu_debuglink is looked up.
+  path_list = ":.debug:" + directories;
+  path_list_pointer = path_list.data();
+  callbacks.find_elf = dwfl_build_id_find_elf;
+  callbacks.find_debuginfo = dwfl_standard_find_debuginfo;
+  callbacks.section_address = dwfl_offline_section_address;
+  callbacks.debuginfo_path = &path_list_pointer;
+  dwfl.reset(dwfl_begin(&callbacks));
+  if (dwfl == nullptr) return;
+  dwfl_report_begin(dwfl.get());
+  Dwfl_Module* module =
+      dwfl_report_offline(dwfl.get(), elf->name().c_str(), elf->name().c_str(), -1);
+  dwfl_report_end(dwfl.get(), nullptr, nullptr);
+  if (module == nullptr) return;
+  Dwarf_Addr bias = 0;
+  dwarf = dwfl_module_getdwarf(module, &bias);
+  const char* debug_name = nullptr;
+  dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, &debug_name);
+  if (debug_name == nullptr || debug_name == elf->name()) return;
+  if (auto debug = ElfFile::open(debug_name)) read_symbols(**debug);
+}
+
+void DebugFile::Impl::read_units() {
+  if (dwarf == nullptr) return;
+  Dwarf_Off offset = 0, next = 0;
+  std::size_t header_size = 0;
+  while (dwarf_nextcu(dwarf, offset, &next, &header_size, nullptr, nullptr, nullptr) == 0) {
+    Unit unit{};
+    if (dwarf_offdie(dwarf, offset + header_size, &unit.die) != nullptr) {
+      Dwarf_Addr base = 0, begin = 0, end = 0;
+      std::ptrdiff_t at = 0;
+      while ((at = dwarf_ranges(&unit.die, at, &base, &begin, &end)) > 0) {
+        unit.begin = begin;
+        unit.end = end;
+        // A function the linker dropped keeps its debug information, at address 0.
+        if (begin != 0 && begin < end) units.push_back(unit);
+      }
+    }
+    offset = next;
+  }
+  std::sort(units.begin(), units.end(),
+            [](const Unit& a, const Unit& b) { return a.begin < b.begin; });
+}
+
+void DebugFile::Impl::read_symbols(const ElfFile& file) {
+  file.for_each_symbol([&](const ElfSymbol& symbol) {
+    if (symbol.name.empty()) return;
+    if (symbol.type == STT_FUNC || symbol.type == STT_GNU_IFUNC) functions.push_back(symbol);
+    // Assembly labels: code without a type.
+    if (symbol.type == STT_OBJECT) objects.push_back(symbol);
+  });
+}
+
+void DebugFile::Impl::sort_symbols(std::vector<ElfSymbol>& symbols) {
+  std::sort(symbols.begin(), symbols.end(), [](const ElfSymbol& a, const ElfSymbol& b) {
+    if (a.value != b.value) return a.value < b.value;
+    const int pa = preference(a), pb = preference(b);
+    return pa != pb ? pa > pb : a.name < b.name;
+  });
+  symbols.erase(std::unique(symbols.begin(), symbols.end(),
+                            [](const ElfSymbol& a, const ElfSymbol& b) {
+                              return a.value == b.value;
+                            }),
+                symbols.end());
+}
+
+const Unit* DebugFile::Impl::unit_at(std::uint64_t address) const {
+  auto after = std::upper_bound(units.begin(), units.end(), address,
+                                [](std::uint64_t a, const Unit& u) { return a < u.begin; });
+  while (after != units.begin()) {
+    --after;
+    if (address < after->end) return &*after;
+    if (address - after->begin > (1u << 20)) break;  // nested ranges are small
+  }
+  return nullptr;
+}
+
+// The nearest one before the address, when it reaches there or tells no size.
+const ElfSymbol* DebugFile::Impl::symbol_at(const std::vector<ElfSymbol>& symbols,
+                                            std::uint64_t address) const {
+  const auto after =
+      std::upper_bound(symbols.begin(), symbols.end(), address,
+                       [](std::uint64_t a, const ElfSymbol& s) { return a < s.value; });
+  if (after == symbols.begin()) return nullptr;
+  const ElfSymbol& symbol = *std::prev(after);
+  return symbol.size == 0 || address < symbol.value + symbol.size ? &symbol : nullptr;
+}
+
+void DebugFile::Impl::collect_declarations(Dwarf_Die* parent) {
+  Dwarf_Die die;
+  if (dwarf_child(parent, &die) != 0) return;
+  do {
+    if (may_hold_variables(&die)) {
+      collect_declarations(&die);
+      continue;
+    }
+    if (dwarf_tag(&die) != DW_TAG_variable) continue;
+    const auto address = fixed_address(&die);
+    int line = 0;
+    if (!address || dwarf_decl_line(&die, &line) != 0) continue;
+    declarations->try_emplace(*address, Place{text_of(dwarf_decl_file(&die)), std::uint32_t(line)});
+  } while (dwarf_siblingof(&die, &die) == 0);
+}
+
+const std::map<std::uint64_t, Place>& DebugFile::Impl::all_declarations() {
+  if (declarations) return *declarations;
+  declarations.emplace();
+  Dwarf_Off offset = 0, next = 0;
+  std::size_t header_size = 0;
+  while (dwarf != nullptr &&
+         dwarf_nextcu(dwarf, offset, &next, &header_size, nullptr, nullptr, nullptr) == 0) {
+    Dwarf_Die unit;
+    if (dwarf_offdie(dwarf, offset + header_size, &unit) != nullptr) collect_declarations(&unit);
+    offset = next;
+  }
+  return *declarations;
+}
+
+DebugFile::DebugFile(std::shared_ptr<const ElfFile> elf, const std::string& directories)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->elf = std::move(elf);
+  impl_->read_symbols(*impl_->elf);
+  impl_->open(directories);
+  impl_->read_units();
+  impl_->sort_symbols(impl_->functions);
+  impl_->sort_symbols(impl_->objects);
+}
+
+DebugFile::~DebugFile() = default;
+
+std::vector<SymbolFrame> DebugFile::frames(std::uint64_t address) const {
+  std::vector<SymbolFrame> frames;
+  SymbolFrame outer;
+  Place place;
+  bool linked = false;  // the debug information has the mangled name, or there is none to have
+  std::optional<std::uint64_t> low;
+  if (const Unit* unit = impl_->unit_at(address)) {
+    Dwarf_Die die = unit->die;
+    place = line_at(&die, address);
+    Dwarf_Die* found = nullptr;
+    int count = dwarf_getscopes(&die, address, &found);
+    std::unique_ptr<Dwarf_Die, FreeScopes> scopes(count > 0 ? found : nullptr);
+    // Those are the scopes of the text; the ones of the code are the DIEs around the innermost.
+    Dwarf_Die* around = nullptr;
+    count = count > 0 ? dwarf_getscopes_die(&scopes.get()[0], &around) : 0;
+    std::unique_ptr<Dwarf_Die, FreeScopes> nesting(count > 0 ? around : nullptr);
+    for (int i = 0; i < count; ++i) {
+      Dwarf_Die* scope = &nesting.get()[i];
+      if (dwarf_tag(scope) == DW_TAG_inlined_subroutine) {
+        SymbolFrame frame;
+        frame.function = function_name(scope);
+        frame.file = place.file;
+        frame.line = place.line;
+        frame.inlined = true;
+        frames.push_back(std::move(frame));
+        place = call_site(scope, &die);
+      } else if (dwarf_tag(scope) == DW_TAG_subprogram) {
+        outer.function = function_name(scope);
+        linked = linkage_name(scope).has_value();
+        Dwarf_Addr begin = 0;
+        if (dwarf_entrypc(scope, &begin) == 0) low = begin;
+        break;
+      }
+    }
+  }
+  // A function whose cold part stands before it begins, in the debug information, with the cold
+  // part; the symbol's address is its first byte.
+  if (const ElfSymbol* symbol = impl_->symbol_at(impl_->functions, address)) {
+    const bool mangled = symbol->name.starts_with("_Z");
+    if (outer.function.empty() || (!linked && mangled)) outer.function = demangled(symbol->name);
+    low = symbol->value;
+  }
+  if (low) outer.offset = address - *low;
+  outer.file = place.file;
+  outer.line = place.line;
+  frames.push_back(std::move(outer));
+  return frames;
+}
+
+std::optional<DataName> DebugFile::data(std::uint64_t address) const {
+  DataName name;
+  if (const ElfSymbol* symbol = impl_->symbol_at(impl_->objects, address)) {
+    name.symbol = demangled(symbol->name);
+    name.offset = address - symbol->value;
+    const auto& declarations = impl_->all_declarations();
+    if (const auto found = declarations.find(symbol->value); found != declarations.end()) {
+      name.file = found->second.file;
+      name.line = found->second.line;
+    }
+    return name;
+  }
+  for (const ElfSection& section : impl_->elf->sections()) {
+    const bool mapped = (section.flags & SHF_ALLOC) != 0 && (section.flags & SHF_TLS) == 0;
+    if (!mapped || address < section.address || address >= section.address + section.size) continue;
+    name.symbol = section.name;
+    name.offset = address - section.address;
+    return name;
+  }
+  return std::nullopt;
+}
+
+}  // namespace heapledger

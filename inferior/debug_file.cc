@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inferior/debug_file.h"
 
-#include <cxxabi.h>
 #include <dwarf.h>
 #include <elf.h>
 #include <elfutils/libdw.h>
@@ -10,6 +9,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+
+#include "inferior/demangle.h"
 
 namespace heapledger {
 namespace {
@@ -105,14 +106,6 @@ int preference(const ElfSymbol& symbol) {
 }
 
 }  // namespace
-
-std::string demangled(const std::string& name) {
-  if (!name.starts_with("_Z")) return name;
-  int status = 0;
-  std::unique_ptr<char, decltype(&std::free)> text(
-      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &std::free);
-  return status == 0 && text ? std::string(text.get()) : name;
-}
 
 struct DebugFile::Impl {
   std::shared_ptr<const ElfFile> elf;

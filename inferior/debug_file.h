@@ -39,7 +39,4 @@ class DebugFile {
   std::unique_ptr<Impl> impl_;
 };
 
-// As the C++ ABI demangles it; other names are returned as they are.
-std::string demangled(const std::string& name);
-
 }  // namespace heapledger

@@ -158,6 +158,12 @@ class TargetControl {
  public:
   virtual ~TargetControl() = default;
 
+  // False at an event where the debugger holds one thread only (gdb at a loader event): functions that
+  // run may not be patched, and nothing can be called.
+  virtual bool all_stopped() { return true; }
+  // Memory of ours beside what allocate() handed out. Never a root.
+  virtual std::vector<AddressRange> reserves() { return {}; }
+
   // Private anonymous memory in the inferior, page granular, zero filled. Executable means R-X,
   // otherwise RW-. With near != 0 every byte lies within +-2 GiB of every byte of `near`.
   virtual Result<Address> allocate(std::uint64_t size, bool executable, AddressRange near) = 0;

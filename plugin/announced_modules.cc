@@ -1,33 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/announced_modules.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
+#include "inferior/file_in_memory.h"
 #include "plugin/liblldb.h"
 #include "plugin/sb_text.h"
 
 namespace heapledger {
 namespace {
-
-Result<int> file_in_memory(std::span<const std::byte> bytes, const std::string& name) {
-  const int fd = memfd_create(name.c_str(), MFD_CLOEXEC);
-  if (fd < 0) return fail("cannot announce {}: memfd_create: {}", name, std::strerror(errno));
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written <= 0) {
-      const int reason = errno;
-      close(fd);
-      return fail("cannot announce {}: write: {}", name, std::strerror(reason));
-    }
-    bytes = bytes.subspan(std::size_t(written));
-  }
-  return fd;
-}
 
 // LLDB 14 and 16 have it with a signed offset only.
 lldb::SBError set_load_address(lldb::SBTarget& target, lldb::SBModule module, Address base) {
@@ -49,7 +32,7 @@ AnnouncedModules::~AnnouncedModules() {
 Result<void> AnnouncedModules::add(lldb::SBTarget& target, std::span<const std::byte> elf,
                                    Address base, const std::string& name) {
   const auto file = file_in_memory(elf, name);
-  if (!file) return tl::unexpected(file.error());
+  if (!file) return fail("cannot announce {}: {}", name, file.error().message);
   const std::string path = fmt::format("/proc/{}/fd/{}", getpid(), *file);
   lldb::SBModule module = target.AddModule(path.c_str(), nullptr, nullptr);
   if (!module.IsValid()) {

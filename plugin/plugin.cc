@@ -8,12 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "commands/query.h"
 #include "commands/session.h"
 #include "plugin/debuggee.h"
 #include "plugin/entry.h"
 #include "plugin/exit_code.h"
 #include "plugin/overrides.h"
 #include "plugin/own_breakpoints.h"
+#include "plugin/sb_text.h"
 
 namespace heapledger {
 namespace {
@@ -49,7 +51,13 @@ void add_command(lldb::SBDebugger debugger) {
   command.SetHelpLong(long_help().c_str());
 }
 
+lldb::SBDebugger& last_debugger() {
+  static auto* debugger = new lldb::SBDebugger;  // not touched by static destructors
+  return *debugger;
+}
+
 bool initialize(lldb::SBDebugger debugger) {
+  last_debugger() = debugger;
   note_command_thread(debugger);
   add_command(debugger);
   static std::set<lldb::user_id_t> known;
@@ -63,6 +71,28 @@ bool initialize(lldb::SBDebugger debugger) {
 
 }  // namespace
 }  // namespace heapledger
+
+// For scripts of this process: commands/query.h.
+extern "C" __attribute__((visibility("default"))) int heapledger_query_1(
+    const char* const* words, std::size_t count,
+    void (*take)(void* baton, const char* text, std::size_t size), void* baton) {
+  lldb::SBCommandReturnObject result;
+  bool ok = false;
+  const auto trouble = heapledger::enter([&] {
+    lldb::SBDebugger debugger = heapledger::last_debugger();
+    lldb::SBTarget target = debugger.GetSelectedTarget();
+    if (!target.IsValid()) target = debugger.GetDummyTarget();
+    ok = heapledger::Debuggees::instance().of(target).command(
+        debugger, {words, words + count}, result);
+  });
+  std::string text = trouble ? *trouble : heapledger::text_of(ok ? result.GetOutput() : result.GetError());
+  if (!ok) {
+    while (text.starts_with("error: ")) text.erase(0, 7);
+    text = text.substr(0, text.find('\n'));
+  }
+  take(baton, text.data(), text.size());
+  return ok && !trouble ? 1 : 0;
+}
 
 namespace lldb {
 

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/stack_frames.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <memory>
 #include <unordered_set>
 
+#include "inferior/demangle.h"
 #include "report/numbers.h"
 
 namespace heapledger {
@@ -32,13 +29,6 @@ std::string_view without_gnu_prefix(std::string_view name) {
   // __GI_ is glibc's hidden alias of an exported function, for its own calls.
   constexpr std::string_view kPrefix = "__GI_";
   return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
-}
-
-std::string demangled(const std::string& name) {
-  int status = 0;
-  std::unique_ptr<char, decltype(&std::free)> text(
-      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &std::free);
-  return status == 0 && text ? std::string(text.get()) : name;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 demo_packages=(
   gcc g++ libc6-dev libc6-dbg cmake ninja-build pkg-config
   lldb-19 liblldb-19-dev
+  gdb pybind11-dev libpython3-dev
   libzydis-dev libelf-dev libdw-dev zlib1g-dev
   libcli11-dev nlohmann-json3-dev libfmt-dev libexpected-dev libgtest-dev
 )
@@ -16,7 +17,7 @@ demo_packages=(
 test_packages=(
   "${demo_packages[@]}"
   binutils clang libclang-rt-14-dev musl-tools
-  python3 gdb valgrind libbenchmark-dev
+  python3 valgrind libbenchmark-dev
   bash git jq lua5.4 sqlite3
 )
 

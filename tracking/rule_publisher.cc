@@ -60,8 +60,16 @@ Result<void> RulePublisher::empty_cache(Address state) {
   auto cache = target_.memory().read_value<Address>(state + offsetof(agent::State, rules));
   auto mask = target_.memory().read_value<std::uint64_t>(state + offsetof(agent::State, rule_mask));
   if (!cache || !mask || *mask >= 1u << 20) return fail("cannot empty the agent's rule cache");
-  std::vector<std::byte> zeros((*mask + 1) * sizeof(agent::RuleBucket));
-  return control_.write_data(*cache, zeros);
+  const std::uint64_t size = (*mask + 1) * sizeof(agent::RuleBucket);
+  if (control_.all_stopped()) {
+    return control_.write_data(*cache, std::vector<std::byte>(size));
+  }
+  // Threads may be writing into this one: they get another.
+  auto fresh = allocate(size);
+  if (!fresh) return tl::unexpected(fresh.error());
+  const Address word = *fresh;
+  return control_.write_data(state + offsetof(agent::State, rules),
+                             std::as_bytes(std::span(&word, 1)));
 }
 
 Result<void> RulePublisher::publish(Address state, const CodeMap& code, bool code_went_away) {

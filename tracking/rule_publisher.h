@@ -18,7 +18,7 @@ class RulePublisher {
  public:
   RulePublisher(Target& target, TargetControl& control) : target_(target), control_(control) {}
 
-  // All threads stopped. `state` is the agent::State's address, `rules_purged`: code went away, so
+  // Threads may run when the control says so; everything is published with one store. `state` is the agent::State's address, `rules_purged`: code went away, so
   // cached rules may be stale and the cache is emptied.
   Result<void> publish(Address state, const CodeMap& code, bool code_went_away);
   void forget();

@@ -100,6 +100,7 @@ struct Tracker::Impl {
   HookList hooks;
   bool active = false;
   bool adopted = false;
+  bool rules_wait = false;  // for a stop of all threads: there was no memory for them
 
   Impl(Target& t, TargetControl& c) : target(t), control(c), patcher(t, c), publisher(t, c) {}
 
@@ -202,6 +203,7 @@ Tracker::~Tracker() = default;
 Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) {
   Impl& t = *impl_;
   if (t.active) return modules_changed();
+  if (!t.control.all_stopped()) return fail("other threads are running: stop the process first");
   t.options = options;
   auto picture = t.look();
   if (!picture) return tl::unexpected(picture.error());
@@ -269,7 +271,7 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
   auto picture = t.look();
   if (!picture) return tl::unexpected(picture.error());
   CodeMap::Change change = t.code.update(picture->modules);
-  if (change.empty()) return HookList{};
+  if (change.empty() && !t.rules_wait) return HookList{};
   for (const AddressRange& gone : change.removed) t.patcher.forget(gone);
   std::vector<HookRequest> requests;
   std::vector<RefusedHook> refused;
@@ -280,7 +282,9 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
   }
   t.aim(requests);
   Patcher::Outcome outcome = t.patcher.install(std::move(requests));
-  if (auto done = t.publish_rules(!change.removed.empty()); !done) return tl::unexpected(done.error());
+  auto published = t.publish_rules(!change.removed.empty() || t.rules_wait);
+  t.rules_wait = !published && !t.control.all_stopped();
+  if (!published) return tl::unexpected(published.error());
   HookList summary = summarize(outcome, refused);
   merge(t.hooks, summary);
   return summary;
@@ -332,7 +336,7 @@ void Tracker::forget() {
   t.agent.reset();
   t.former_memory.clear();
   t.hooks.clear();
-  t.active = t.adopted = false;
+  t.active = t.adopted = t.rules_wait = false;
 }
 
 Result<bool> Tracker::adopt() {
@@ -351,6 +355,7 @@ Result<bool> Tracker::adopt() {
   return true;
 }
 
+bool Tracker::waits_for_stop() const { return impl_->active && impl_->rules_wait; }
 bool Tracker::active() const { return impl_->active; }
 bool Tracker::has_ledger() const { return impl_->agent.has_value(); }
 const std::vector<ModuleHooks>& Tracker::hooks() const { return impl_->hooks; }
@@ -364,6 +369,7 @@ Result<Ledger> Tracker::read_ledger() {
 std::vector<AddressRange> Tracker::own_memory() {
   std::vector<AddressRange> ranges = impl_->former_memory;
   for (const AddressRange& r : impl_->current_memory()) ranges.push_back(r);
+  for (const AddressRange& r : impl_->control.reserves()) ranges.push_back(r);
   return ranges;
 }
 

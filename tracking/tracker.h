@@ -55,6 +55,8 @@ class Tracker {
   // A fresh debugger session finds an agent of ours in the process (magic, version) and takes over.
   Result<bool> adopt();
 
+  // Something of modules_changed() could not be done while threads ran: call it at the next real stop.
+  bool waits_for_stop() const;
   bool active() const;           // hooks are in
   bool has_ledger() const;       // there is a ledger to read (also after stop)
   const std::vector<ModuleHooks>& hooks() const;   // everything hooked so far

@@ -15,6 +15,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -196,6 +197,14 @@ class Lldb:
     def stop_at(self, function: str, once: bool) -> str:
         return f"breakpoint set {'--one-shot true ' if once else ''}--name {function}"
 
+    def stop_at_address(self, address: int, program: str) -> str:
+        """Before it runs, at a link-time address of a program that is loaded where it was linked."""
+        return f"breakpoint set --address {address:#x} --shlib {program}"
+
+    def ended(self, status: int) -> str:
+        """What it says when the program has ended with that status (a regular expression)."""
+        return rf"exited with status = {status}\b"
+
     run = "run"
     resume = "continue"
     kill = "process kill"
@@ -246,7 +255,90 @@ class Lldb:
         return frames
 
 
-DEBUGGERS: dict[str, Callable[[], Any]] = {"lldb": Lldb}
+class Gdb:
+    """gdb's words for the verbs."""
+
+    name = "gdb"
+    prompt = r"\(gdb\) "
+    bridge = BUILD / "heapledger_gdb.py"
+    executable = os.environ.get("HEAPLEDGER_GDB", "gdb")
+    _mark = "@@ command {}"
+    _frame = re.compile(r"^FRAME (0x[0-9a-f]+) \[(.*?)\] \[(.*?)\]$")
+    def batch_command(self, commands: Sequence[str]) -> list[str]:
+        line = [self.executable, "-nx", "-q", "-batch"]
+        for i, command in enumerate(commands):
+            line += ["-ex", f"echo {self._mark.format(i)}\\n", "-ex", command]
+        return line
+
+    def interactive_command(self) -> list[str]:
+        return [self.executable, "-nx", "-q", "-ex", "set width 0"]
+
+    def load(self) -> list[str]:
+        return [f"source {self.bridge}"]
+
+    def without_debug_symbols(self) -> list[str]:
+        return ["set debug-file-directory /nonexistent"]
+
+    def program(self, path: Path, arguments: Sequence[str], environment: dict[str, str],
+                input_path: str, output: Path, errors: Path) -> list[str]:
+        words = " ".join(shlex.quote(a) for a in arguments)
+        commands = [
+            f"file {path}",
+            "set breakpoint pending on",
+            "set backtrace past-main on",
+            f"set args {words} < {input_path} > {output} 2> {errors}",
+        ]
+        for key, value in environment.items():
+            commands.append(f"set environment {key} {value}")
+        return commands
+
+    def pass_signal(self, name: str) -> str:
+        return f"handle {name} nostop noprint pass"
+
+    def stop_at(self, function: str, once: bool) -> str:
+        return f"{'tbreak' if once else 'break'} {function}"
+
+    def stop_at_address(self, address: int, program: str) -> str:
+        return f"break *{address:#x}"
+
+    def ended(self, status: int) -> str:
+        return "exited normally" if status == 0 else rf"exited with code {status:02o}\b"
+
+    run = "run"
+    resume = "continue"
+    kill = "kill"
+    backtrace = f"source {SOURCE}/tests/debuggers/gdb_frames.py"
+
+    def sections(self, text: str, commands: Sequence[str]) -> list[str]:
+        found = []
+        for i in range(len(commands)):
+            mark = self._mark.format(i) + "\n"
+            at = text.find(mark)
+            if at < 0:
+                found.append("")
+                continue
+            begin = at + len(mark)
+            end = text.find(self._mark.format(i + 1) + "\n", begin)
+            found.append(text[begin:end if end >= 0 else len(text)])
+        return found
+
+    def host(self, arguments: Sequence[str], output: Path) -> str:
+        return (f"python __import__('subprocess').run({list(arguments)!r} + "
+                f"[str(gdb.selected_inferior().pid)], stdout=open({str(output)!r}, 'w'), "
+                f"stderr=__import__('subprocess').STDOUT)")
+
+    def frames(self, text: str) -> list[Frame]:
+        frames = []
+        for line in text.splitlines():
+            if match := self._frame.match(line):
+                pc, module, function = match.groups()
+                frames.append(Frame(int(pc, 16), function, module))
+        return frames
+
+
+DEBUGGERS: dict[str, Callable[[], Any]] = {"lldb": Lldb, "gdb": Gdb}
+# The whole file of tests is about this one; a test that compares the two names them.
+DEBUGGER = os.environ.get("HEAPLEDGER_DEBUGGER", "lldb")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -307,7 +399,7 @@ def run_to_end(command: Sequence[str], environment: dict[str, str], timeout: flo
 class Session:
     """One debugger session about one program. Verbs are written down and played by execute()."""
 
-    def __init__(self, program: Path | str, *arguments: str, debugger: str = "lldb",
+    def __init__(self, program: Path | str, *arguments: str, debugger: str = DEBUGGER,
                  environment: dict[str, str] | None = None, input_path: str = "/dev/null",
                  debug_symbols: bool = True, load_first: bool = True, folder: Path | None = None):
         self.debugger = DEBUGGERS[debugger]()
@@ -443,7 +535,7 @@ class Terminal:
 
     _escapes = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r|\x1b\][^\x07]*\x07")
 
-    def __init__(self, debugger: str = "lldb", timeout: float = 60):
+    def __init__(self, debugger: str = DEBUGGER, timeout: float = 60):
         self.debugger = DEBUGGERS[debugger]()
         self.folder = Path(tempfile.mkdtemp(dir=_scratch()))
         self.truth_path = self.folder / "truth"

@@ -18,7 +18,7 @@ class ProgramKinds(harness.DebuggerTest):
         report = session.ledger()
         session.resume()
         outcome = session.execute()
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
         return self.assert_ledger_holds(report.value, outcome.truth, outcome.text), outcome
 
     def ledger_at_last_byte(self, program: str):
@@ -35,7 +35,7 @@ class ProgramKinds(harness.DebuggerTest):
         session = harness.Session("track_kinds.static-stripped")
         session.run()
         outcome = session.execute()
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
         lines = [line for line in outcome.text.splitlines() if "--hook malloc=" in line]
         self.assertEqual(len(lines), 1, outcome.text)
 
@@ -52,14 +52,14 @@ class ProgramKinds(harness.DebuggerTest):
                          for name in ("malloc", "calloc", "realloc", "free"))
         session = harness.Session("track_kinds.static-stripped")
         session.leaks(f"start {hooks}")
-        session.raw(f"breakpoint set --address {symbols[harness.STOP]:#x} "
-                    "--shlib track_kinds.static-stripped")
+        session.raw(session.debugger.stop_at_address(symbols[harness.STOP],
+                                                     "track_kinds.static-stripped"))
         session.run()
         report = session.ledger()
         session.resume()
         outcome = session.execute()
         self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
 
 
 def _case(program: str, kind: str, debug_symbols: bool):

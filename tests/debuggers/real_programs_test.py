@@ -82,7 +82,7 @@ class RealPrograms(harness.DebuggerTest):
         outcome = session.execute(timeout=300)
         self.assertEqual(outcome.output, alone.output)
         self.assertEqual(outcome.errors, alone.errors)
-        self.assertIn(f"exited with status = {alone.status} ", outcome.text + " ")
+        self.assertRegex(outcome.text, session.debugger.ended(alone.status))
         for where, (report, walk), least in (("at work", at_work, 100), ("at its end", at_end, 0)):
             self.assertEqual(report.value["coverage"]["dropped"], 0)
             self.assert_ledger_equals_walk(report.value, walk.value, f"{command[0]} {where}", least)

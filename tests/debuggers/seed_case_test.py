@@ -61,7 +61,7 @@ class SeedCase(harness.DebuggerTest):
         session.run()
         outcome = session.execute()
         self.assertEqual(outcome.output, "1\n2\n3\n5\n8\n")
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
 
     def test_json(self) -> None:
         session = harness.Session(harness.DEMO / "fibonacci")

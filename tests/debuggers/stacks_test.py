@@ -13,8 +13,8 @@ import harness
 
 OUTERMOST = {"_start", "clone", "__clone", "clone3", "__clone3"}
 
-# Stops where LLDB's own backtrace ends before the outermost frame.
-LLDB_ENDS_EARLY = {"gcc-O2-nofp": 5, "gcc-O3-nofp": 6, "gcc-O3-fp": 4}
+# Stops where the debugger's own backtrace ends before the outermost frame.
+ENDS_EARLY = {"lldb": {"gcc-O2-nofp": 5, "gcc-O3-nofp": 6, "gcc-O3-fp": 4}, "gdb": {}}
 
 
 def gdb_stacks(program: str, stops: int) -> list[list[int]]:
@@ -66,7 +66,7 @@ class Stacks(harness.DebuggerTest):
             theirs = backtrace.frames
             where = (f"stop {i} {label.name}\nrecorded "
                      f"{[(hex(f['address']), f['function']) for f in recorded]}\n"
-                     f"lldb     {[(hex(f.pc), f.function) for f in theirs]}")
+                     f"debugger {[(hex(f.pc), f.function) for f in theirs]}")
             self.assertGreaterEqual(len(theirs), 3, where)
             self.assertNotIn(label.address, incomplete, where)
             # Frame 0 is the stop; frame 1 is sample(), at another call than malloc's.
@@ -78,7 +78,7 @@ class Stacks(harness.DebuggerTest):
             else:
                 early.append((i, pcs, where))
                 self.assertEqual(pcs[:len(theirs) - 2], [f.pc for f in theirs[2:]], where)
-        self.assertEqual(len(early), LLDB_ENDS_EARLY.get(variant, 0),
+        self.assertEqual(len(early), ENDS_EARLY[harness.DEBUGGER].get(variant, 0),
                          "".join(where for _, _, where in early))
         if early:
             witness = gdb_stacks(program, stops)

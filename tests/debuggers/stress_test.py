@@ -20,7 +20,7 @@ class Stress(harness.DebuggerTest):
         session.resume()
         outcome = session.execute(timeout=300)
         self.assertEqual(outcome.truth[-1].what, "end", outcome.text[-2000:])
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
         self.assert_ledger_holds(looks[-1][0].value, outcome.truth[:-1], outcome.text)
         compared = 0
         for i, (report, text) in enumerate(looks):

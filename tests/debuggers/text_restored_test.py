@@ -28,7 +28,7 @@ class TextRestored(harness.DebuggerTest):
         self.assertEqual(self.differences(after.value), 0, after.value)
         self.assertIn("stopped", status.value)
         self.assertGreater(readable.value["total"]["count"], 0)
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
         return outcome
 
     def differences(self, text: str) -> int:
@@ -66,7 +66,7 @@ class TextRestored(harness.DebuggerTest):
         session.resume()
         session.resume()
         outcome = session.execute()
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
 
 
 if __name__ == "__main__":

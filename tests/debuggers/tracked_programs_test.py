@@ -46,7 +46,7 @@ class TrackedPrograms(harness.DebuggerTest):
         outcome = session.execute()
         # Judged by what the program had written when it stopped: nothing more follows but its end.
         ledger = self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
-        self.assertIn("exited with status = 0", status.value + outcome.text)
+        self.assertRegex(status.value + outcome.text, session.debugger.ended(0))
         self.assertEqual(report.value["coverage"].get("dropped", 0), 0)
         return ledger
 

@@ -70,9 +70,8 @@ std::string Session::on_loader_event(bool from_start) {
 }
 
 std::string Session::on_exec() {
-  const bool launched = impl_->context.launched;
   impl_->context.forget_process();
-  impl_->context.launched = launched;
+  impl_->context.launched = true;  // the new program is seen from its beginning
   return "";
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 
 namespace heapledger {
 namespace {
@@ -132,6 +133,9 @@ void place(Module& module, const MappedFile& first) {
     if (std::exchange(is_first, false)) {
       module.bias = first.range.begin - first.offset - (segment.address - segment.offset);
     }
+    // Up to the end of .bss, which is no mapping of the file.
+    const Address end = module.bias + segment.address + segment.memory_size;
+    module.range.end = std::max(module.range.end, (end + kPage - 1) / kPage * kPage);
     if ((segment.flags & PF_X) == 0) continue;
     const AddressRange code{module.bias + segment.address / kPage * kPage,
                             module.bias + segment.address + segment.memory_size};

@@ -178,7 +178,6 @@ void DebugFile::Impl::read_symbols(const ElfFile& file) {
   file.for_each_symbol([&](const ElfSymbol& symbol) {
     if (symbol.name.empty()) return;
     if (symbol.type == STT_FUNC || symbol.type == STT_GNU_IFUNC) functions.push_back(symbol);
-    // Assembly labels: code without a type.
     if (symbol.type == STT_OBJECT) objects.push_back(symbol);
   });
 }
@@ -207,7 +206,7 @@ const Unit* DebugFile::Impl::unit_at(std::uint64_t address) const {
   return nullptr;
 }
 
-// The nearest one before the address, when it reaches there or tells no size.
+// The nearest one before the address, when it reaches there, or tells no size and is in its section.
 const ElfSymbol* DebugFile::Impl::symbol_at(const std::vector<ElfSymbol>& symbols,
                                             std::uint64_t address) const {
   const auto after =
@@ -215,7 +214,13 @@ const ElfSymbol* DebugFile::Impl::symbol_at(const std::vector<ElfSymbol>& symbol
                        [](std::uint64_t a, const ElfSymbol& s) { return a < s.value; });
   if (after == symbols.begin()) return nullptr;
   const ElfSymbol& symbol = *std::prev(after);
-  return symbol.size == 0 || address < symbol.value + symbol.size ? &symbol : nullptr;
+  if (symbol.size != 0) return address < symbol.value + symbol.size ? &symbol : nullptr;
+  const auto holds_both = [&](const ElfSection& section) {
+    return (section.flags & SHF_ALLOC) != 0 && section.address <= symbol.value &&
+           address < section.address + section.size;
+  };
+  const auto sections = elf->sections();
+  return std::any_of(sections.begin(), sections.end(), holds_both) ? &symbol : nullptr;
 }
 
 void DebugFile::Impl::collect_declarations(Dwarf_Die* parent) {

@@ -145,7 +145,8 @@ void bind_answers(py::module_& m) {
       .def_readonly("age_ms", &BlockAnswer::age_ms, "Milliseconds since the allocation, or None.")
       .def_readonly("stack", &BlockAnswer::stack, "Where it was allocated: a list of Frame.")
       .def("__repr__", [](const BlockAnswer& b) {
-        return fmt::format("<Block {:#x}, {} bytes, {}>", b.address, b.size, b.kind);
+        return fmt::format("<Block {:#x}, {} bytes{}{}>", b.address, b.size,
+                           b.kind.empty() ? "" : ", ", b.kind);
       });
 
   py::class_<StackAnswer>(m, "Stack", "The outstanding allocations of one call stack.")

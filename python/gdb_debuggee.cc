@@ -109,6 +109,11 @@ std::vector<GdbDebuggee::Place> GdbDebuggee::places() {
   return result;
 }
 
+std::vector<GdbDebuggee::Place> GdbDebuggee::new_file() {
+  const InCallback in(target_);
+  return places();
+}
+
 void GdbDebuggee::loader_event(const std::string& function) {
   const InCallback in(target_);
   follow();
@@ -145,6 +150,11 @@ void GdbDebuggee::breakpoint_set() {
 
 void GdbDebuggee::let_go() {
   follow();
+  if (session_.tracker().active() && target_.state() == ProcessState::running) {
+    target_.out("heapledger: the process is running: its hooks stay in (interrupt it and `leaks stop` "
+                "first)\n");
+    return;
+  }
   target_.out(life_.let_go());
 }
 

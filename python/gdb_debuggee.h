@@ -31,6 +31,8 @@ class GdbDebuggee {
   // Breakpoints that must be there now: ("loader" | "exit", function, address).
   using Place = std::tuple<std::string, std::string, Address>;
   std::vector<Place> places();
+  // The same at gdb's event of a new file: the process stands still, whatever gdb says of its threads.
+  std::vector<Place> new_file();
   // The breakpoint of such a place was hit, other threads may be running.
   void loader_event(const std::string& function);
   // The process stands at its end, everything is stopped.

@@ -18,8 +18,9 @@ def _load() -> None:
         import heapledger.gdb_bridge as bridge
     except ImportError as error:
         version = ".".join(str(part) for part in sys.version_info[:3])
-        raise gdb.GdbError(f"heapledger cannot be loaded into gdb {gdb.VERSION} "
-                           f"(Python {version}): {error}")
+        gdb.write(f"heapledger cannot be loaded into gdb {gdb.VERSION} (Python {version}): {error}\n",
+                  gdb.STDERR)
+        return
     bridge.install()
 
 

@@ -47,6 +47,7 @@ PYBIND11_MODULE(_core, m) {
       .def("query", &GdbDebuggee::query, py::arg("words"))
       .def("follow", &GdbDebuggee::follow)
       .def("places", &GdbDebuggee::places)
+      .def("new_file", &GdbDebuggee::new_file)
       .def("loader_event", &GdbDebuggee::loader_event, py::arg("function"))
       .def("exit_call", &GdbDebuggee::exit_call)
       .def("stopped", &GdbDebuggee::stopped)

@@ -13,7 +13,7 @@ from typing import Callable, Optional
 import gdb
 
 from heapledger import _core
-from heapledger.gdb_debugger import Debugger
+from heapledger.gdb_debugger import Debugger, selection
 
 
 class Program:
@@ -25,8 +25,8 @@ class Program:
         self.breakpoints: dict[tuple[str, int], gdb.Breakpoint] = {}
         self.busy = False  # an event that we cause ourselves is none
 
-    def place_breakpoints(self) -> None:
-        wanted = {(role, address): function for role, function, address in self.session.places()}
+    def place_breakpoints(self, places: list[tuple[str, str, int]]) -> None:
+        wanted = {(role, address): function for role, function, address in places}
         for key in list(self.breakpoints):
             if key not in wanted or not self.breakpoints[key].is_valid():
                 breakpoint = self.breakpoints.pop(key)
@@ -61,7 +61,9 @@ def exit_breakpoint(program: Program, function: str, address: int) -> gdb.Breakp
     """The scan at the end needs every thread stopped: a stop of gdb's own, which nobody sees."""
     breakpoint = gdb.Breakpoint(f"*{address:#x}", internal=True)
     breakpoint.silent = True
-    breakpoint.commands = "silent\npython heapledger.gdb_bridge.exit_call()\ncontinue"
+    breakpoint.commands = ("silent\n"
+                           "python __import__('heapledger.gdb_bridge').gdb_bridge.exit_call()\n"
+                           "continue")
     return breakpoint
 
 
@@ -78,7 +80,10 @@ _programs: dict[int, Program] = {}
 
 
 def current() -> Program:
-    inferior = gdb.selected_inferior()
+    return program_of(gdb.selected_inferior())
+
+
+def program_of(inferior: gdb.Inferior) -> Program:
     for number in list(_programs):
         if all(number != one.num for one in gdb.inferiors()):
             del _programs[number]
@@ -95,8 +100,29 @@ def exit_call() -> None:
 
 def query(words: list[str]) -> str:
     program = current()
-    with busy(program):
+    with busy(program), selection():
         return program.session.query(words)
+
+
+def before_detach() -> None:
+    program = current()
+    with busy(program):
+        program.session.let_go()
+
+
+def hook_detach() -> None:
+    """gdb tells no script of a `detach` before it is done, but runs the command hook-detach."""
+    with contextlib.suppress(gdb.error):
+        gdb.execute("show user hook-detach", to_string=True)
+        gdb.write("heapledger: there is a hook-detach of yours: `leaks stop` belongs into it, or the "
+                  "hooks stay in a process that is detached from\n")
+        return
+    gdb.execute("define hook-detach\n"
+                "python __import__('heapledger.gdb_bridge').gdb_bridge.before_detach()\n"
+                "end", to_string=True)
+    gdb.execute("document hook-detach\n"
+                "Takes heapledger's hooks out of the process.\n"
+                "end", to_string=True)
 
 
 # Events.
@@ -118,7 +144,7 @@ def guarded(handler: Callable[[Program, object], None]) -> Callable[[object], No
 
 def on_new_file(program: Program, event: object) -> None:
     if program.debugger.pid() != 0:
-        program.place_breakpoints()
+        program.place_breakpoints(program.session.new_file())
 
 
 def on_stop(program: Program, event: object) -> None:
@@ -128,7 +154,7 @@ def on_stop(program: Program, event: object) -> None:
 def on_exit(program: Program, event: object) -> None:
     program.debugger.exited(getattr(event, "exit_code", None))
     program.session.follow()
-    program.place_breakpoints()
+    program.place_breakpoints(program.session.places())
 
 
 def on_breakpoint(program: Program, event: object) -> None:
@@ -160,13 +186,13 @@ class Leaks(gdb.Command):
         self.dont_repeat()
         program = current()
         try:
-            with busy(program):
+            with busy(program), selection():  # writing code makes gdb forget its frames, too
                 program.session.command(f"{self._name} {argument}".strip())
         except RuntimeError as error:
             raise gdb.GdbError(str(error))
         finally:
             with busy(program):
-                program.place_breakpoints()
+                program.place_breakpoints(program.session.places())
 
     def complete(self, text: str, word: Optional[str]):
         return _core.complete(f"{self._name} {text}".lstrip(), text if word is None else word)
@@ -180,6 +206,7 @@ def install() -> None:
     Leaks("", prefix=True)
     for name in _core.command_names():
         Leaks(name)
+    hook_detach()
     events = gdb.events
     events.new_objfile.connect(guarded(on_new_file))
     events.stop.connect(guarded(on_stop))

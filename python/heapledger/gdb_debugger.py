@@ -32,11 +32,12 @@ def setting(name: str, value: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def selection() -> Iterator[None]:
-    """Thread and frame stay selected."""
+    """Thread and frame stay selected. A call of the inferior makes gdb forget its frames, so the frame
+    is found again by its level."""
     thread = gdb.selected_thread()
-    frame = None
+    level = 0
     with contextlib.suppress(gdb.error):
-        frame = gdb.selected_frame()
+        level = gdb.selected_frame().level()
     try:
         yield
     finally:
@@ -44,7 +45,10 @@ def selection() -> Iterator[None]:
             with contextlib.suppress(gdb.error):
                 if gdb.selected_thread() != thread:
                     thread.switch()
-                if frame is not None and frame.is_valid():
+                if gdb.selected_frame().level() != level:
+                    frame = gdb.newest_frame()
+                    while frame.level() < level:
+                        frame = frame.older()
                     frame.select()
 
 
@@ -74,16 +78,22 @@ class Debugger:
         finally:
             self._in_callback = False
 
+    def _current_pid(self) -> int:
+        """0 from the moment the process is gone: gdb tells of that before it forgets the pid."""
+        if not self._inferior.is_valid() or self._inferior.pid == 0:
+            return 0
+        return self._inferior.pid if self._inferior.threads() else 0
+
     # Identity.
     def connection(self) -> str:
         """native, core, remote ...; empty without a process."""
-        if not self._inferior.is_valid() or self._inferior.pid == 0:
+        if self._current_pid() == 0:
             return ""
         connection = self._inferior.connection
         return connection.type if connection is not None else ""
 
     def state(self) -> str:
-        if not self._inferior.is_valid() or self._inferior.pid == 0:
+        if self._current_pid() == 0:
             return "exited" if self._exit_status is not None else "none"
         if self.connection() == "core":
             return "stopped"
@@ -91,7 +101,7 @@ class Debugger:
 
     def identity(self) -> int:
         """Another number for every process; 0 without one."""
-        pid = self._inferior.pid if self._inferior.is_valid() else 0
+        pid = self._current_pid()
         if pid != self._pid:
             self._pid = pid
             self._process += 1
@@ -104,7 +114,7 @@ class Debugger:
         return self._inferior.is_valid() and bool(self._inferior.was_attached)
 
     def pid(self) -> int:
-        return self._inferior.pid if self._inferior.is_valid() else 0
+        return self._current_pid()
 
     def stop_id(self) -> int:
         return self._process << 32 | self._stop_id

@@ -47,10 +47,11 @@ TEST_F(SessionTest, AnAttachedProcessWaitsForTheUser) {
   EXPECT_EQ(session.on_loader_event(), "");
 }
 
-TEST_F(SessionTest, ANewImageIsArmedAsTheOldOneWas) {
+TEST_F(SessionTest, ANewImageIsSeenFromItsBeginningWhoeverLaunchedTheOldOne) {
   target.x86_64 = false;
-  EXPECT_EQ(session.on_exec(), "");
   EXPECT_EQ(session.on_loader_event(), "");
+  EXPECT_EQ(session.on_exec(), "");
+  EXPECT_NE(session.on_loader_event(), "");
   session.on_launch();
   session.on_exec();
   EXPECT_NE(session.on_loader_event(), "");

@@ -286,6 +286,9 @@ class Gdb:
             f"file {path}",
             "set breakpoint pending on",
             "set backtrace past-main on",
+            # gdb adds them to the program's environment, which some programs keep on the heap.
+            "unset environment LINES",
+            "unset environment COLUMNS",
             f"set args {words} < {input_path} > {output} 2> {errors}",
         ]
         for key, value in environment.items():
@@ -649,6 +652,13 @@ class DebuggerTest(unittest.TestCase):
     def setUp(self) -> None:
         plugin = Lldb.plugin
         self.assertTrue(plugin.exists(), f"{plugin} is not built")
+
+    def outstanding_from(self, text: str, function: str) -> tuple[int, int]:
+        """Bytes and count of the stacks of `leaks top` that begin in the function."""
+        found = re.findall(r"(\d+) bytes in (\d+) allocations from stack\n\s*" + function + r"\+",
+                           text)
+        self.assertTrue(found, text)
+        return sum(int(size) for size, _ in found), sum(int(count) for _, count in found)
 
     def assert_ledger_holds(self, report: dict[str, Any], labels: Iterable[Label],
                             outcome_text: str = "") -> dict[int, Allocation]:

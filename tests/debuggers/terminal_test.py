@@ -15,13 +15,6 @@ class OnATerminal(harness.DebuggerTest):
         terminal.command(f"target create {harness.PROGRAMS}/{program}")
         return terminal
 
-    def outstanding_from(self, text: str, function: str) -> tuple[int, int]:
-        """Bytes and count of the stacks that begin in the function."""
-        found = re.findall(r"(\d+) bytes in (\d+) allocations from stack\n\s*" + function + r"\+",
-                           text)
-        self.assertTrue(found, text)
-        return sum(int(size) for size, _ in found), sum(int(count) for _, count in found)
-
     def test_a_whole_session(self) -> None:
         terminal = self.start("waits")
         terminal.command(f"breakpoint set --name {harness.STOP}")

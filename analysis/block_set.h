@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A set of blocks, one bit each: of ten million blocks it fits into a second-level cache, where their
-// nodes are a cache miss each. insert() and take() may be called by several threads at once; what one
-// of them wrote elsewhere is seen by another only after they have been joined.
+// nodes are a cache miss each. Threads that change one set at once would take that from each other -
+// every line would wander between their caches - so none offers it: each has a set, or a part, of its own.
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cstdint>
 
@@ -25,13 +24,16 @@ class BlockSet {
     return set;
   }
 
-  bool contains(std::uint32_t b) const { return (load(b >> 6) & bit(b)) != 0; }
-  void insert(std::uint32_t b) {
-    if (!contains(b)) word(b >> 6).fetch_or(bit(b), std::memory_order_relaxed);
-  }
-  // Removes a member: true for one of the threads that ask, false when there was none.
+  bool contains(std::uint32_t b) const { return (words_[b >> 6] & bit(b)) != 0; }
+  void insert(std::uint32_t b) { words_[b >> 6] |= bit(b); }
+  // Removes b; was it a member?
   bool take(std::uint32_t b) {
-    return contains(b) && (word(b >> 6).fetch_and(~bit(b), std::memory_order_relaxed) & bit(b)) != 0;
+    const bool member = contains(b);
+    words_[b >> 6] &= ~bit(b);
+    return member;
+  }
+  void insert(const BlockSet& others) {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] |= others.words_[i];
   }
   void remove(const BlockSet& others) {
     for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= ~others.words_[i];
@@ -62,10 +64,6 @@ class BlockSet {
  private:
   BlockSet() = default;
   static std::uint64_t bit(std::uint32_t b) { return std::uint64_t{1} << (b & 63); }
-  std::atomic_ref<std::uint64_t> word(std::size_t i) const {
-    return std::atomic_ref(const_cast<std::uint64_t&>(words_[i]));
-  }
-  std::uint64_t load(std::size_t i) const { return word(i).load(std::memory_order_relaxed); }
 
   HugeArray<std::uint64_t> words_;
 };

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint32_t kWide = 1 << 14;   // a millisecond's work or so: worth starting threads for
 constexpr std::uint32_t kShare = 1 << 10;  // what a thread takes at a time
+constexpr unsigned kStripe = 12;  // blocks 2^12 in a row, 512 bytes of a set, belong to one thread
 constexpr std::uint64_t kTell = 1 << 20;
 
 }  // namespace
@@ -27,8 +28,10 @@ bool Flood::run(std::span<const std::uint32_t> heads, BlockSet& open) {
 
 bool Flood::search(std::uint32_t head, BlockSet& open) {
   std::uint32_t tail = 0;
-  const auto push = [&](std::uint32_t b) { queue_[tail++] = b; };
-  label(head, head, open, push);
+  const auto take = [&](std::uint32_t b) {
+    if (open.take(b)) queue_[tail++] = b;
+  };
+  label(head, head, take);
   for (std::uint32_t i = 0; i < tail;) {
     std::uint32_t scanned = 1;
     if (threads_ > 1 && tail - i >= kWide) {
@@ -36,7 +39,7 @@ bool Flood::search(std::uint32_t head, BlockSet& open) {
       tail = search_widely(i, tail, head, open);
     } else {
       prefetch_ahead(graph_, queue_.data(), i, tail, [&](std::uint32_t b) { open.prefetch(b); });
-      label(queue_[i], head, open, push);
+      label(queue_[i], head, take);
     }
     i += scanned;
     if (!tell(scanned)) return false;
@@ -44,36 +47,49 @@ bool Flood::search(std::uint32_t head, BlockSet& open) {
   return tell(1);
 }
 
-// Scans queue_[begin..end), all threads together; returns the new end of the queue.
+// Scans queue_[begin..end), all threads together; returns the new end of the queue. First they look at
+// `open`, then each takes from its own part of it what all of them have met.
 std::uint32_t Flood::search_widely(std::uint32_t begin, std::uint32_t end, std::uint32_t head,
                                    BlockSet& open) {
+  const auto owner = [this](std::uint32_t b) { return (b >> kStripe) % threads_; };
+  std::vector<std::vector<std::uint32_t>> met(threads_ * threads_);  // by who met it and its owner
   std::atomic<std::uint32_t> next = begin;
-  std::vector<std::vector<std::uint32_t>> found(threads_);
   on_threads(threads_, [&](unsigned thread) {
-    const auto push = [&own = found[thread]](std::uint32_t b) { own.push_back(b); };
+    const auto meet = [&, own = &met[thread * threads_]](std::uint32_t b) {
+      if (open.contains(b)) own[owner(b)].push_back(b);
+    };
     for (std::uint32_t at; (at = next.fetch_add(kShare)) < end;) {
       const std::uint32_t last = std::min(at + kShare, end);
       for (; at < last; ++at) {
         prefetch_ahead(graph_, queue_.data(), at, last, [&](std::uint32_t b) { open.prefetch(b); });
-        label(queue_[at], head, open, push);
+        label(queue_[at], head, meet);
       }
     }
   });
-  for (const std::vector<std::uint32_t>& own : found) {
+  std::vector<std::vector<std::uint32_t>> taken(threads_);
+  on_threads(threads_, [&](unsigned thread) {
+    for (unsigned from = 0; from < threads_; ++from) {
+      for (const std::uint32_t b : met[from * threads_ + thread]) {
+        if (open.take(b)) taken[thread].push_back(b);
+      }
+    }
+  });
+  for (const std::vector<std::uint32_t>& own : taken) {
     std::copy(own.begin(), own.end(), queue_.data() + end);
     end += static_cast<std::uint32_t>(own.size());
   }
   return end;
 }
 
-// A block with an earlier label needs no scan: what it leads to has that label or a still earlier one.
-template <typename Push>
-void Flood::label(std::uint32_t b, std::uint32_t head, BlockSet& open, Push&& push) {
+// Calls meet(target) for each pointer of the block. A block with an earlier label needs none of that:
+// what it leads to has that label or a still earlier one.
+template <typename Meet>
+void Flood::label(std::uint32_t b, std::uint32_t head, Meet&& meet) {
   Node& node = graph_.nodes[b];
   if (node.parent != kNoParent && before_(node.parent, head)) return;
   node.parent = head;
   graph_.edges.for_each(node.row, [&](const Edge& edge) {
-    if (open.take(edge.target)) push(edge.target);
+    meet(edge.target);
     return true;
   });
 }

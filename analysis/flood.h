@@ -40,8 +40,8 @@ class Flood {
  private:
   bool search(std::uint32_t head, BlockSet& open);
   std::uint32_t search_widely(std::uint32_t begin, std::uint32_t end, std::uint32_t head, BlockSet& open);
-  template <typename Push>
-  void label(std::uint32_t b, std::uint32_t head, BlockSet& open, Push&& push);
+  template <typename Meet>
+  void label(std::uint32_t b, std::uint32_t head, Meet&& meet);
   bool tell(std::uint32_t more);
 
   Graph& graph_;

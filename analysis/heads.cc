@@ -39,15 +39,18 @@ BlockSet lost_blocks(const Graph& graph) {
 // The members of `lost` that another one points to.
 BlockSet held_blocks(const Graph& graph, const BlockSet& lost, unsigned threads) {
   constexpr std::uint32_t kShare = 1 << 16;
-  BlockSet held(graph.count());
+  std::vector<BlockSet> found;
+  for (unsigned i = 0; i < threads; ++i) found.emplace_back(graph.count());
   std::atomic<std::uint32_t> next = 0;
-  on_threads(threads, [&](unsigned) {
+  on_threads(threads, [&](unsigned thread) {
     for (std::uint32_t at; (at = next.fetch_add(kShare)) < graph.count();) {
       lost.for_each(at, std::min(at + kShare, graph.count()), [&](std::uint32_t b) {
-        for_each_pointer(graph, lost, b, [&](const Edge& edge) { held.insert(edge.target); });
+        for_each_pointer(graph, lost, b, [&](const Edge& e) { found[thread].insert(e.target); });
       });
     }
   });
+  BlockSet held = std::move(found.front());
+  for (unsigned i = 1; i < threads; ++i) held.insert(found[i]);
   return held;
 }
 

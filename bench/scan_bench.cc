@@ -5,12 +5,8 @@
 //
 //   scan_bench [--benchmark_filter=...]
 //
-// The inferior is a fork that holds a graph of blocks like malloc's: 64 bytes each, 80 apart (glibc's
-// chunks of 64 requested bytes), placed in the order they were made.
-//   list    one list through all of them, in the order of the addresses
-//   tree    a binary tree, children anywhere: every step of the mark is a cache miss
-//   random  two pointers each to anywhere
-//   lost    as random, and no root
+// The inferior is a fork that holds a graph (bench/graph.h) of blocks that lie like malloc's: 80 bytes
+// apart (glibc's chunks of 64 requested bytes), in the order they were made.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 #include <signal.h>
@@ -21,17 +17,16 @@
 
 #include <fstream>
 #include <functional>
-#include <random>
 #include <string>
 
 #include "analysis/analysis.h"
+#include "bench/graph.h"
 #include "inferior/local_memory.h"
 
 namespace heapledger {
 namespace {
 
 constexpr std::uint64_t kStride = 80;
-constexpr std::uint64_t kSize = 64;
 
 // A fork that holds what `fill` wrote into `bytes` of memory, stopped.
 class Inferior {
@@ -62,39 +57,8 @@ class Inferior {
   pid_t pid_ = -1;
 };
 
-enum Shape { list, tree, random_graph, lost };
-
-void draw(std::uint64_t* words, std::uint64_t blocks, Shape shape) {
-  const auto base = reinterpret_cast<Address>(words);
-  const auto address = [&](std::uint64_t i) { return base + 4096 + i * kStride; };
-  const auto block = [&](std::uint64_t i) { return words + 512 + i * kStride / 8; };
-  std::mt19937_64 random(1);
-  if (shape != lost) words[0] = address(0);
-  std::vector<std::uint32_t> order;
-  if (shape == tree) {
-    order.resize(blocks);
-    for (std::uint32_t i = 0; i < blocks; ++i) order[i] = i;
-    for (std::uint64_t i = blocks - 1; i > 1; --i) std::swap(order[i], order[1 + random() % i]);
-  }
-  for (std::uint64_t i = 0; i < blocks; ++i) {
-    for (std::uint64_t w = 2; w < kSize / 8; ++w) block(i)[w] = random() & 0xffffffff;
-  }
-  for (std::uint64_t i = 0; i < blocks; ++i) {
-    switch (shape) {
-      case list:
-        if (i + 1 < blocks) block(i)[0] = address(i + 1);
-        break;
-      case tree:
-        if (2 * i + 1 < blocks) block(order[i])[0] = address(order[2 * i + 1]);
-        if (2 * i + 2 < blocks) block(order[i])[1] = address(order[2 * i + 2]);
-        break;
-      case random_graph:
-      case lost:
-        block(i)[0] = address(random() % blocks);
-        block(i)[1] = address(random() % blocks);
-        break;
-    }
-  }
+void draw_blocks(std::uint64_t* words, std::uint64_t blocks, Shape shape) {
+  draw(words, blocks, shape, [words](std::uint64_t i) { return words + 512 + i * kStride / 8; });
 }
 
 double resident_megabytes() {
@@ -113,7 +77,7 @@ void scan_blocks(benchmark::State& state) {
   const auto count = static_cast<std::uint64_t>(state.range(0)) * 1000000;
   const auto shape = static_cast<Shape>(state.range(1));
   const std::uint64_t bytes = 4096 + count * kStride;
-  const Inferior inferior(bytes, [&](std::uint64_t* words) { draw(words, count, shape); });
+  const Inferior inferior(bytes, [&](std::uint64_t* words) { draw_blocks(words, count, shape); });
   const LocalMemory memory(inferior.pid());
   double taken = 0;
   for (auto _ : state) {
@@ -122,7 +86,7 @@ void scan_blocks(benchmark::State& state) {
     input.blocks.reserve(count);
     const double before = resident_megabytes();
     for (std::uint64_t i = 0; i < count; ++i) {
-      input.blocks.push_back({inferior.begin() + 4096 + i * kStride, kSize});
+      input.blocks.push_back({inferior.begin() + 4096 + i * kStride, kGraphBlockSize});
     }
     Root root;
     root.kind = RootKind::global;
@@ -186,11 +150,11 @@ BENCHMARK(process_vm_readv_alone)->Unit(benchmark::kMillisecond)->UseRealTime();
 void block_holders(benchmark::State& state) {
   constexpr std::uint64_t kCount = 10000000;
   const Inferior inferior(4096 + kCount * kStride,
-                          [&](std::uint64_t* words) { draw(words, kCount, random_graph); });
+                          [&](std::uint64_t* words) { draw_blocks(words, kCount, random_graph); });
   const LocalMemory memory(inferior.pid());
   ScanInput input{memory, {}, {}, {}, {}, {}, {}};
   for (std::uint64_t i = 0; i < kCount; ++i) {
-    input.blocks.push_back({inferior.begin() + 4096 + i * kStride, kSize});
+    input.blocks.push_back({inferior.begin() + 4096 + i * kStride, kGraphBlockSize});
   }
   Root root;
   root.range = {inferior.begin(), inferior.begin() + 4096};

@@ -305,6 +305,10 @@ class MappingCall {
 
 bool failed(long result) { return result == -1; }  // MAP_FAILED, errno is set by the real call
 
+// Flags of calls that release what they map over.
+constexpr uint64_t kMapFixed = 0x10, kRemapFixed = 2, kShmRemap = 040000;
+constexpr uint64_t kRemapKeep = 4;  // MREMAP_DONTUNMAP: the old range stays mapped
+
 }  // namespace
 
 HOOK void* hook_malloc(uint64_t size, const Site* site) {
@@ -416,7 +420,9 @@ HOOK long heapledger_mmap(uint64_t address, uint64_t length, uint64_t protection
   auto real = original<long (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)>(site);
   if (!active()) return real(address, length, protection, flags, file, offset);
   MappingCall call(site, caller_of(frame));
+  PendingRelease over = (flags & kMapFixed) != 0 ? call.release(address, length) : PendingRelease{};
   long result = real(address, length, protection, flags, file, offset);
+  call.finish(over, !failed(result));
   if (!failed(result)) {
     call.mapped(uint64_t(result), length, uint32_t(protection & 0xff) | uint32_t(flags) << 8);
   }
@@ -438,9 +444,11 @@ HOOK long hook_mremap(uint64_t old, uint64_t old_length, uint64_t length, uint64
   auto real = original<long (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)>(site);
   if (!active()) return real(old, old_length, length, flags, to);
   MappingCall call(site, caller_of(CALLER_FRAME()));
-  PendingRelease pending = call.release(old, old_length);
+  PendingRelease over = (flags & kRemapFixed) != 0 ? call.release(to, length) : PendingRelease{};
+  PendingRelease from = (flags & kRemapKeep) == 0 ? call.release(old, old_length) : PendingRelease{};
   long result = real(old, old_length, length, flags, to);
-  call.finish(pending, !failed(result));
+  call.finish(over, !failed(result));
+  call.finish(from, !failed(result));
   if (!failed(result)) call.mapped(uint64_t(result), length, 0);
   return result;
 }
@@ -449,8 +457,11 @@ HOOK long hook_shmat(uint64_t id, uint64_t address, uint64_t flags, const Site* 
   auto real = original<long (*)(uint64_t, uint64_t, uint64_t)>(site);
   if (!active()) return real(id, address, flags);
   MappingCall call(site, caller_of(CALLER_FRAME()));
+  uint64_t size = sys::shared_segment_size(id);
+  PendingRelease over = (flags & kShmRemap) != 0 ? call.release(address, size) : PendingRelease{};
   long result = real(id, address, flags);
-  if (!failed(result)) call.mapped(uint64_t(result), sys::shared_segment_size(id), 0);
+  call.finish(over, !failed(result));
+  if (!failed(result)) call.mapped(uint64_t(result), size, 0);
   return result;
 }
 

@@ -28,7 +28,7 @@ using std::uint64_t;
 using std::uint8_t;
 
 inline constexpr uint64_t kMagic = 0x3152474c50414548;  // "HEAPLGR1", little endian
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 
 // Encoded addresses are non-canonical: they equal no user address and point nowhere.
 constexpr uint64_t encode(uint64_t address) { return ~address; }
@@ -312,8 +312,9 @@ struct StackEntry {  // hash of a whole stack -> node
 inline constexpr unsigned kStackSegments = 10;
 inline constexpr uint32_t kStackFirst = 4096;  // entries in segment 0; segment i: kStackFirst << 2i
 
-// Mapped segments: a record per mmap, mremap or shmat that is still whole, plus one per release
-// that does not match a whole record (partial munmap). Replay in order of `sequence`.
+// Mapped segments: a record per mmap, mremap or shmat, or per piece that partial releases have left of
+// one, plus one per partial release until what it released is cut out of the others. Replay all that
+// count in order of `sequence`; the pieces of a mapping share its number.
 struct MappingRecord {
   uint64_t sequence;  // taken after a mapping call, before a releasing one
   uint64_t begin;     // encode(address)
@@ -323,15 +324,26 @@ struct MappingRecord {
   uint32_t stack;
   uint32_t thread;
   uint32_t time;
-  uint32_t next_free;
+  uint32_t next;       // in a list: free records, or live ones that wait (State::mapping_queue)
   uint32_t flags;      // mmap: prot | flags << 8
   uint32_t truncated;  // 1: the stack is incomplete
   uint64_t reserved;
 };
 static_assert(sizeof(MappingRecord) == 64);
-enum class MappingState : uint32_t { unused = 0, live = 1, dead = 2 };
+enum class MappingState : uint32_t {
+  unused = 0,
+  live = 1,
+  dead = 2,     // its release is in progress
+  cutting = 3,  // counts as live: a part is being cut out of it
+};
 inline constexpr uint32_t kMappingsPerChunk = 1024;
 inline constexpr uint32_t kMappingChunks = 1024;
+
+// Where mappings begin; a word is index + 1 of the record. For the agent alone.
+// address -> directory[a >> kTableShift] -> table[] -> leaf[]
+inline constexpr unsigned kMappingLeafShift = 22;      // 4 MiB of addresses a leaf
+inline constexpr uint64_t kMappingLeafSize = 1 << 10;  // uint32_t: one page
+inline constexpr uint64_t kMappingTableSize = 1ull << (kTableShift - kMappingLeafShift);
 
 struct ThreadRecord {
   uint32_t tid;
@@ -431,7 +443,10 @@ struct State {
   uint64_t mapping_free;       // tag << 32 | index + 1
   uint64_t odd_count;          // keys ever inserted
   uint64_t stack_entries;      // hashes ever inserted
-  uint64_t reserved1[3];
+  uint32_t mapping_token;      // odd: a thread is cutting mapping records
+  uint32_t mapping_queue;      // records that wait for it: a list by `next`, index + 1
+  uint64_t mapping_longest;    // bytes of the longest mapping ever recorded
+  uint64_t mapping_index;      // where mappings begin: uint64_t[kDirectorySize]
   // Pointers, each published by compare and swap. agent.
   uint64_t odd[kOddSegments];
   uint64_t stacks[kStackSegments];

@@ -61,6 +61,16 @@ inline uint64_t thread_pointer() {  // without touching memory at %fs:0
 inline bool readable(uint64_t address) {
   return syscall6(kRtSigprocmask, ~uint64_t{0}, address, 0, 8) != -14 /*EFAULT*/;
 }
+// Everything that can be held off, also what the C library keeps for itself. Returns what was.
+inline uint64_t hold_signals() {
+  uint64_t all = ~uint64_t{0}, before = 0;
+  syscall6(kRtSigprocmask, 2 /*SIG_SETMASK*/, reinterpret_cast<uint64_t>(&all),
+           reinterpret_cast<uint64_t>(&before), 8);
+  return before;
+}
+inline void restore_signals(uint64_t before) {
+  syscall6(kRtSigprocmask, 2, reinterpret_cast<uint64_t>(&before), 0, 8);
+}
 inline uint64_t address_space_limit() {  // RLIM_INFINITY when it cannot be told
   uint64_t limit[2] = {~uint64_t{0}, 0};
   syscall6(kPrlimit, 0, 9 /*RLIMIT_AS*/, 0, reinterpret_cast<uint64_t>(limit));

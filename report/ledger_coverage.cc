@@ -14,7 +14,8 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
                           .dropped_mappings = counters.dropped_mappings,
                           .dropped_stacks = counters.dropped_stacks,
                           .in_flight = counters.in_flight,
-                          .damaged = ledger.damaged()};
+                          .damaged = ledger.damaged(),
+                          .unseen_releases = ledger.unseen_releases()};
   coverage.truncated_stacks = std::uint64_t(
       std::count_if(allocations.begin(), allocations.end(),
                     [](const Allocation& a) { return bool(a.truncated); }));
@@ -62,6 +63,11 @@ std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
         "{} ledger entries made no sense and were skipped: the program may have overwritten them",
         coverage.damaged));
   }
+  if (coverage.unseen_releases != 0) {
+    notes.push_back(fmt::format(
+        "{} mapped segments were released, in part or whole, by a way that is not hooked: what the "
+        "process has not mapped any more is left out", coverage.unseen_releases));
+  }
   for (const auto& entry : coverage.not_hooked) {
     notes.push_back(fmt::format(
         "{} in {} is not hooked ({}): what it allocates or frees is not seen", entry.function,
@@ -93,6 +99,7 @@ Json coverage_json(const LedgerCoverage& coverage) {
               {"in_flight", coverage.in_flight},
               {"truncated_stacks", coverage.truncated_stacks},
               {"damaged", coverage.damaged},
+              {"unseen_releases", coverage.unseen_releases},
               {"not_hooked", std::move(not_hooked)}};
 }
 

@@ -21,6 +21,7 @@ struct LedgerCoverage {
   std::uint64_t in_flight = 0;         // calls
   std::uint64_t truncated_stacks = 0;  // of outstanding allocations
   std::uint64_t damaged = 0;           // entries
+  std::uint64_t unseen_releases = 0;   // mapped segments that are not mapped any more
   bool started_late = false;           // or maybe: this session did not see it begin
   struct NotHooked {
     std::string module, function, reason;

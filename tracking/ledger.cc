@@ -10,6 +10,24 @@ constexpr std::uint64_t kTimeBits = 30;        // of a slot
 constexpr std::uint64_t kAlmostNow = 1 << 16;  // ticks a clock of another core may be ahead
 constexpr unsigned kIncarnationShift = 48;
 
+// The parts of `range` that are mapped, neighbours as one.
+std::vector<AddressRange> mapped_parts(AddressRange range, const Mappings& now) {
+  std::vector<AddressRange> parts;
+  auto at = std::partition_point(now.begin(), now.end(), [&](const Mapping& m) {
+    return m.range.end <= range.begin;
+  });
+  for (; at != now.end() && at->range.begin < range.end; ++at) {
+    const AddressRange part{std::max(at->range.begin, range.begin),
+                            std::min(at->range.end, range.end)};
+    if (!parts.empty() && parts.back().end == part.begin) {
+      parts.back().end = part.end;
+    } else {
+      parts.push_back(part);
+    }
+  }
+  return parts;
+}
+
 }  // namespace
 
 const Allocation* Ledger::find(Address address) const {
@@ -27,6 +45,39 @@ const Allocation* Ledger::find(Address address) const {
       [&](Address value, std::size_t i) { return value < allocations_[i].block.start; });
   if (next == mapped_.begin() || !holds(allocations_[next[-1]])) return nullptr;
   return &allocations_[next[-1]];
+}
+
+void Ledger::keep_mapped(const Mappings& now) {
+  std::vector<Allocation> kept;
+  const std::uint64_t before = unseen_releases_;
+  for (const std::size_t i : mapped_) {
+    const Allocation& a = allocations_[i];
+    const std::vector<AddressRange> parts = mapped_parts(a.block.range(), now);
+    if (parts != std::vector{a.block.range()}) ++unseen_releases_;
+    for (const AddressRange& part : parts) {
+      kept.push_back(a);
+      kept.back().block = {part.begin, part.size()};
+    }
+  }
+  if (unseen_releases_ == before) return;
+  std::erase_if(allocations_, [](const Allocation& a) { return bool(a.mapped); });
+  add_mapped(kept);
+}
+
+void Ledger::add_mapped(std::span<const Allocation> segments) {
+  mapped_.clear();
+  if (segments.empty()) return;
+  const auto heap_blocks = std::ptrdiff_t(allocations_.size());
+  allocations_.insert(allocations_.end(), segments.begin(), segments.end());
+  // A segment stands before the first block inside it.
+  std::inplace_merge(allocations_.begin(), allocations_.begin() + heap_blocks, allocations_.end(),
+                     [](const Allocation& a, const Allocation& b) {
+                       if (a.block.start != b.block.start) return a.block.start < b.block.start;
+                       return a.mapped && !b.mapped;
+                     });
+  for (std::size_t i = 0; i < allocations_.size(); ++i) {
+    if (allocations_[i].mapped) mapped_.push_back(i);
+  }
 }
 
 std::vector<CodeAddress> Ledger::stack(StackId id) const {

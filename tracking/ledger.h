@@ -12,6 +12,7 @@
 
 #include "agent/protocol.h"
 #include "inferior/block.h"
+#include "inferior/mappings.h"
 #include "inferior/memory.h"
 #include "inferior/result.h"
 #include "inferior/target.h"
@@ -72,11 +73,17 @@ class Ledger {
   std::optional<std::uint64_t> age_ms(const Allocation& allocation) const;
   const LedgerCounters& counters() const { return counters_; }
   std::uint64_t damaged() const { return damaged_; }  // entries that made no sense, skipped
+  // Leaves out of the mapped segments what the process has not mapped any more: it was released by a way
+  // that is not hooked (a raw system call, a call inside the C library). `now`: all of its mappings.
+  void keep_mapped(const Mappings& now);
+  std::uint64_t unseen_releases() const { return unseen_releases_; }  // segments, in part or whole
   // Memory that belongs to the ledger: never a root, never a block.
   std::span<const AddressRange> own_memory() const { return own_memory_; }
 
  private:
   friend class LedgerReader;
+  void add_mapped(std::span<const Allocation> segments);  // sorted, disjoint
+
   std::vector<Allocation> allocations_;
   std::vector<std::size_t> mapped_;  // positions of the mapped segments
   std::vector<agent::Node> nodes_;
@@ -84,6 +91,7 @@ class Ledger {
   std::vector<AddressRange> own_memory_;
   LedgerCounters counters_;
   std::uint64_t damaged_ = 0;
+  std::uint64_t unseen_releases_ = 0;
   std::uint64_t now_ticks_ = 0;
   double ms_per_tick_ = 0;  // 0: no time
 };

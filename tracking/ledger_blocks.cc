@@ -22,6 +22,10 @@ bool makes_blocks(Kind kind) {
   return kind > Kind::none && kind <= Kind::custom && !maps_segments(kind);
 }
 
+bool counts(agent::MappingState state) {
+  return state == agent::MappingState::live || state == agent::MappingState::cutting;
+}
+
 bool starts_before(const Allocation& a, const Allocation& b) {
   return a.block.start < b.block.start;
 }
@@ -97,8 +101,6 @@ void LedgerReader::read_leaf(Address base, std::span<const std::byte> bytes) {
     Slot slot;
     std::memcpy(&slot, bytes.data() + i * sizeof slot, sizeof slot);
     if ((slot.w0 & 1) == 0) continue;
-    if (maps_segments(agent::unpack(slot).kind))
-      continue;  // the agent's way to the mapping's record
     const bool upper = (slot.w0 & 2) != 0;
     const Address address = base + (Address(i) << shift) + (upper ? 16 : 0);
     Allocation allocation;
@@ -205,7 +207,7 @@ void LedgerReader::read_mapping(std::span<const std::byte> bytes) {
   for (std::size_t i = 0; i < bytes.size() / sizeof(agent::MappingRecord); ++i) {
     agent::MappingRecord record;
     std::memcpy(&record, bytes.data() + i * sizeof record, sizeof record);
-    if (record.state != std::uint32_t(agent::MappingState::live)) continue;
+    if (!counts(agent::MappingState(record.state))) continue;
     MappingEvent event{record.sequence};
     const Address begin = agent::decode(record.begin);
     const auto kind = Kind(record.kind & 0xff);
@@ -235,23 +237,12 @@ void LedgerReader::read_mapping(std::span<const std::byte> bytes) {
 }
 
 void LedgerReader::add_mapped() {
-  std::vector<Allocation>& all = ledger_.allocations_;
-  const auto heap_blocks = std::ptrdiff_t(all.size());
+  std::vector<Allocation> segments;
   for (const MappedPiece& piece : replay_mappings(events_)) {
-    Allocation allocation = event_allocations_[piece.event];
-    allocation.block = {piece.range.begin, piece.range.size()};
-    all.push_back(allocation);
+    segments.push_back(event_allocations_[piece.event]);
+    segments.back().block = {piece.range.begin, piece.range.size()};
   }
-  // A segment stands before the first block inside it.
-  std::inplace_merge(all.begin(), all.begin() + heap_blocks, all.end(),
-                     [](const Allocation& a, const Allocation& b) {
-                       if (a.block.start != b.block.start) return a.block.start < b.block.start;
-                       return a.mapped && !b.mapped;
-                     });
-  if (events_.empty()) return;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i].mapped) ledger_.mapped_.push_back(i);
-  }
+  ledger_.add_mapped(segments);
 }
 
 }  // namespace heapledger

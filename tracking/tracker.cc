@@ -363,7 +363,12 @@ Address Tracker::state_address() const { return impl_->agent ? impl_->agent->sta
 
 Result<Ledger> Tracker::read_ledger() {
   if (!impl_->agent) return fail("there is no ledger: tracking was not started in this process");
-  return Ledger::read(impl_->target.memory(), impl_->agent->state, &impl_->target);
+  Target& target = impl_->target;
+  auto ledger = Ledger::read(target.memory(), impl_->agent->state, &target);
+  if (!ledger || target.kind() != ProcessKind::live_local) return ledger;
+  // Read afterwards: what was mapped meanwhile, in a process that runs, is not in the ledger.
+  if (auto mappings = target.mappings()) ledger->keep_mapped(*mappings);
+  return ledger;
 }
 
 std::vector<AddressRange> Tracker::own_memory() {

@@ -5,7 +5,6 @@
 #include <execinfo.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <alloca.h>
@@ -14,32 +13,12 @@
 #include <thread>
 #include <vector>
 
-#include "tests/support/self_target.h"
-#include "tracking/tracker.h"
+#include "tests/agent/hooked_process.h"
 
 namespace heapledger {
 namespace {
 
-class AgentHooks : public ::testing::Test {
- protected:
-  AgentHooks() : tracker_(target_, target_) {
-    const auto started = tracker_.start({});
-    EXPECT_TRUE(started) << (started ? "" : started.error().message);
-  }
-  ~AgentHooks() override { (void)tracker_.stop(); }
-
-  // Hooks out, then what they recorded.
-  Ledger stopped() {
-    const auto done = tracker_.stop();
-    EXPECT_TRUE(done) << (done ? "" : done.error().message);
-    auto ledger = tracker_.read_ledger();
-    EXPECT_TRUE(ledger) << (ledger ? "" : ledger.error().message);
-    return ledger ? std::move(*ledger) : Ledger{};
-  }
-
-  testing::SelfTarget target_;
-  Tracker tracker_;
-};
+class AgentHooks : public testing::HookedProcess {};
 
 struct Sample {
   void* block;
@@ -135,20 +114,6 @@ TEST_F(AgentHooks, NameTheOutermostKindAndItsSize) {
     EXPECT_EQ(a->block.size, expected.second);
     EXPECT_EQ(a->block.start, reinterpret_cast<Address>(block));
   }
-}
-
-TEST_F(AgentHooks, SplitAMappingThatIsUnmappedInTheMiddle) {
-  char* m = static_cast<char*>(mmap(nullptr, 5 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  munmap(m + 2 * 4096, 4096);
-  const Ledger ledger = stopped();
-  const auto at = reinterpret_cast<Address>(m);
-  const Allocation* front = ledger.find(at);
-  const Allocation* back = ledger.find(at + 3 * 4096);
-  ASSERT_NE(front, nullptr);
-  ASSERT_NE(back, nullptr);
-  EXPECT_EQ(front->block, (Block{at, 2 * 4096}));
-  EXPECT_EQ(back->block, (Block{at + 3 * 4096, 2 * 4096}));
-  EXPECT_EQ(ledger.find(at + 2 * 4096), nullptr);
 }
 
 volatile sig_atomic_t handled = 0;

@@ -44,10 +44,10 @@ class SelfTarget final : public Target, public TargetControl {
   void progress(std::uint64_t, std::uint64_t, std::string_view) override {}
 
   Result<Address> allocate(std::uint64_t size, bool executable, AddressRange near) override {
-    constexpr std::uint64_t kStep = 1 << 20;
+    constexpr std::uint64_t kStep = 2 << 20;  // 1000 of them are within reach
     int protection = executable ? PROT_READ | PROT_EXEC : PROT_READ | PROT_WRITE;
     Address hint = near.empty() ? 0 : near.begin - kStep;
-    for (int i = 0; i < 1024; ++i, hint -= kStep) {
+    for (int i = 0; i < 1000; ++i, hint -= kStep) {
       void* p = mmap(reinterpret_cast<void*>(hint), size, protection,
                      MAP_PRIVATE | MAP_ANONYMOUS | (hint == 0 ? 0 : MAP_FIXED_NOREPLACE), -1, 0);
       if (p != MAP_FAILED) return reinterpret_cast<Address>(p);

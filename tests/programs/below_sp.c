@@ -1,39 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What lies deeper than the red zone below a thread's stack pointer is dead.
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
+#include "holding_thread.h"
 
-#include "truth.h"
-
-static void* volatile slot;
-static volatile int ready;
-
-__attribute__((naked, noinline)) static void hold(void* volatile* from, volatile int* flag) {
-  __asm__(
-      "movq (%rdi),%rax\n\t"
-      "movq %rax,-256(%rsp)\n\t"
-      "movq %rax,-136(%rsp)\n\t"
-      "xor %eax,%eax\n\t"
-      "movq $0,(%rdi)\n\t"
-      "movl $1,(%rsi)\n\t"
-      "xor %esi,%esi\n\t"
-      "xor %edi,%edi\n\t"
-      "1: pause\n\t"
-      "jmp 1b\n\t");
-}
-
-static void* worker(void* unused) {
-  slot = truth_block(64, "definitely", "below_sp");
-  truth_scrub();
-  hold(&slot, &ready);
-  return unused;
-}
-
-NOINLINE static void set_up(void) {
-  pthread_t thread;
-  if (pthread_create(&thread, NULL, worker, NULL) != 0) abort();
-  while (!ready) sched_yield();
-}
-TRUTH_MAIN(set_up)
+HOLDING_THREAD(
+    "movq (%rdi),%rax\n\t"
+    "movq %rax,-256(%rsp)\n\t"
+    "movq %rax,-136(%rsp)\n\t"
+    "xor %eax,%eax\n\t",
+    "definitely", "below_sp")

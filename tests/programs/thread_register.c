@@ -1,37 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A callee-saved register of another thread is the only holder.
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
+#include "holding_thread.h"
 
-#include "truth.h"
-
-static void* volatile slot;
-static volatile int ready;
-
-__attribute__((naked, noinline)) static void hold(void* volatile* from, volatile int* flag) {
-  __asm__(
-      "push %rbx\n\t"
-      "movq (%rdi),%rbx\n\t"
-      "movq $0,(%rdi)\n\t"
-      "movl $1,(%rsi)\n\t"
-      "xor %esi,%esi\n\t"
-      "xor %edi,%edi\n\t"
-      "1: pause\n\t"
-      "jmp 1b\n\t");
-}
-
-static void* worker(void* unused) {
-  slot = truth_block(64, "reachable", "in_rbx");
-  truth_scrub();
-  hold(&slot, &ready);
-  return unused;
-}
-
-NOINLINE static void set_up(void) {
-  pthread_t thread;
-  if (pthread_create(&thread, NULL, worker, NULL) != 0) abort();
-  while (!ready) sched_yield();
-}
-TRUTH_MAIN(set_up)
+HOLDING_THREAD(
+    "push %rbx\n\t"
+    "movq (%rdi),%rbx\n\t",
+    "reachable", "in_rbx")

@@ -216,6 +216,7 @@ struct RuleEntry {
   uint8_t type;
   uint8_t reserved;
 };
+inline constexpr uint64_t kRuleBeingReplaced = 1;  // RuleEntry::pc while its body is written
 struct RuleBucket {
   RuleEntry entries[4];
 };

@@ -4,8 +4,6 @@
 namespace heapledger::agent {
 namespace {
 
-constexpr uint64_t kReplacing = 1;
-
 const Module* find_module(State* s, uint64_t pc) {
   const ModuleTable* table = reinterpret_cast<const ModuleTable*>(load(s->modules));
   if (table == nullptr) return nullptr;
@@ -53,7 +51,7 @@ void remember(State* s, uint64_t key, Rule rule) {
     }
   }
   uint64_t old = load(victim->pc);
-  if (old == kReplacing || !replace(victim->pc, old, kReplacing)) return;
+  if (old == kRuleBeingReplaced || !replace(victim->pc, old, kRuleBeingReplaced)) return;
   uint64_t body = uint32_t(rule.cfa) | uint64_t(uint16_t(rule.bp)) << 32 |
                   uint64_t(rule.type) << 48 | uint64_t(rule.incarnation) << 56;
   __builtin_memcpy(&victim->cfa, &body, 8);

@@ -56,17 +56,28 @@ Result<void> RulePublisher::write_tables(
   return control_.write_data(*base, bytes);
 }
 
+// Entries that a thread is writing at this moment are left to it: another one would take what was
+// emptied under it. What it writes is of code that is on its stack, so of none that went away.
+Result<void> RulePublisher::empty_in_place(Address cache, std::uint64_t buckets) {
+  std::vector<agent::RuleBucket> rules(buckets);
+  if (auto read = target_.memory().read_array(cache, std::span(rules)); !read) return read;
+  for (agent::RuleBucket& bucket : rules) {
+    for (agent::RuleEntry& entry : bucket.entries) {
+      if (entry.pc != agent::kRuleBeingReplaced) entry = {};
+    }
+  }
+  return control_.write_data(cache, std::as_bytes(std::span(rules)));
+}
+
 Result<void> RulePublisher::empty_cache(Address state) {
   auto cache = target_.memory().read_value<Address>(state + offsetof(agent::State, rules));
   auto mask = target_.memory().read_value<std::uint64_t>(state + offsetof(agent::State, rule_mask));
   if (!cache || !mask || *mask >= 1u << 20) return fail("cannot empty the agent's rule cache");
-  const std::uint64_t size = (*mask + 1) * sizeof(agent::RuleBucket);
-  if (control_.all_stopped()) {
-    return control_.write_data(*cache, std::vector<std::byte>(size));
-  }
-  // Threads may be writing into this one: they get another.
-  auto fresh = allocate(size);
-  if (!fresh) return tl::unexpected(fresh.error());
+  if (control_.all_stopped() || caches_ == kMostCaches) return empty_in_place(*cache, *mask + 1);
+  // Threads are writing into this one: they get another, which costs memory that is then gone.
+  ++caches_;
+  auto fresh = allocate((*mask + 1) * sizeof(agent::RuleBucket));
+  if (!fresh) return empty_in_place(*cache, *mask + 1);
   const Address word = *fresh;
   return control_.write_data(state + offsetof(agent::State, rules),
                              std::as_bytes(std::span(&word, 1)));
@@ -121,6 +132,7 @@ void RulePublisher::forget() {
   written_.clear();
   memory_.clear();
   generation_ = 0;
+  caches_ = 0;
 }
 
 }  // namespace heapledger

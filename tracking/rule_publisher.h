@@ -31,12 +31,15 @@ class RulePublisher {
   Result<Address> allocate(std::uint64_t size);
   Result<void> write_tables(const std::vector<std::shared_ptr<const UnwindTable>>& tables);
   Result<void> empty_cache(Address state);
+  Result<void> empty_in_place(Address cache, std::uint64_t buckets);
 
   Target& target_;
   TargetControl& control_;
   std::map<std::shared_ptr<const UnwindTable>, Tables> written_;
   std::vector<AddressRange> memory_;
   std::uint32_t generation_ = 0;
+  static constexpr unsigned kMostCaches = 32;
+  unsigned caches_ = 0;  // given to running threads so far
 };
 
 }  // namespace heapledger

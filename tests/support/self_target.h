@@ -17,7 +17,7 @@
 
 namespace heapledger::testing {
 
-class SelfTarget final : public Target, public TargetControl {
+class SelfTarget : public Target, public TargetControl {
  public:
   SelfTarget() : memory_(std::uint64_t(getpid())) {}
 

@@ -95,10 +95,10 @@ std::string ProcessLife::let_go() {
   return stopped ? "" : "heapledger: " + stopped.error().message + "\n";
 }
 
-std::string ProcessLife::before_resume() {
+std::string ProcessLife::before_resume(Tracker::Traps traps) {
   if (!process_ || target_.state() != ProcessState::stopped) return "";
   std::string told;
-  for (const std::string& name : session_.tracker().unhook_under_breakpoints()) {
+  for (const std::string& name : session_.tracker().unhook_under_breakpoints(traps)) {
     told += fmt::format("heapledger: a breakpoint stands inside the entry of {}: it is unhooked, "
                         "and its calls are missed from now on\n", name);
   }

@@ -14,6 +14,7 @@
 #include "commands/session.h"
 #include "inferior/process_image.h"
 #include "inferior/target.h"
+#include "tracking/tracker.h"
 
 namespace heapledger {
 
@@ -44,7 +45,7 @@ class ProcessLife {
   std::string let_go();
 
   // Before the process runs on: hooks under breakpoints set since are taken out.
-  std::string before_resume();
+  std::string before_resume(Tracker::Traps traps);
 
   bool has_process() const { return process_.has_value(); }
   bool launched() const { return launched_; }

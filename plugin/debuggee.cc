@@ -125,7 +125,7 @@ void Debuggee::before_detach() {
   target_.console().write(life_.let_go());
 }
 
-void Debuggee::before_resume() { target_.console().write(life_.before_resume()); }
+void Debuggee::before_resume() { target_.console().write(life_.before_resume(Tracker::Traps::in_memory)); }
 
 Debuggees& Debuggees::instance() {
   static auto* all = new Debuggees;  // LLDB's objects are not touched by our static destructors

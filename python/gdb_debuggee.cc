@@ -145,7 +145,7 @@ void GdbDebuggee::stopped() {
 
 void GdbDebuggee::breakpoint_set() {
   if (!life_.has_process() || !control_.all_stopped()) return;
-  target_.out(life_.before_resume());
+  target_.out(life_.before_resume(Tracker::Traps::listed));
 }
 
 void GdbDebuggee::let_go() {

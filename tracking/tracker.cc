@@ -306,13 +306,14 @@ Result<void> Tracker::stop() {
   return done;
 }
 
-std::vector<std::string> Tracker::unhook_under_breakpoints() {
+std::vector<std::string> Tracker::unhook_under_breakpoints(Traps traps) {
   Impl& t = *impl_;
   std::vector<std::string> names;
   if (!t.active) return names;
   std::vector<const InstalledHook*> hit;
+  if (traps == Traps::listed) hit = t.patcher.with_breakpoints_inside();
   for (const auto& hook : t.patcher.installed()) {
-    // Raw memory shows the traps; asking the debugger about every entry at every step would be slow.
+    if (traps == Traps::listed) break;
     const auto expected = static_cast<std::int32_t>(hook->stub - (hook->patched + kJumpSize));
     const auto displacement = t.target.memory().read_value<std::int32_t>(hook->patched + 1);
     if (displacement && *displacement != expected) hit.push_back(hook.get());

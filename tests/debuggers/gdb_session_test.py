@@ -93,6 +93,33 @@ class Session(harness.DebuggerTest):
                 wrong.append((i, [(hex(f.pc), f.function) for f in trace.frames]))
         self.assertEqual(wrong, [], outcome.text[-2000:])
 
+    def test_breakpoint_inside_a_patched_entry_unhooks_it(self) -> None:
+        session = self.stopped("track_stress", "51", "2", "20000", "1")
+        told = session.raw("break *(char *) __libc_malloc + 2")
+        status = session.leaks("status")
+        session.raw("delete")
+        session.resume()
+        session.resume()
+        outcome = session.execute()
+        self.assertRegex(told.value, r"a breakpoint stands inside the entry of malloc")
+        self.assertRegex(status.value, r"tracking:\s+on")
+        self.assertRegex(outcome.text, session.debugger.ended(0))
+
+    def test_breakpoint_at_the_entry_is_hit_tracked_or_not(self) -> None:
+        session = harness.Session("waits")
+        session.stop_at("keep")
+        session.run()
+        session.raw("break *__libc_malloc")
+        session.resume()
+        hit = session.backtrace()
+        again = session.raw("continue 3")
+        listed = session.leaks("top")
+        session.execute()
+        self.assertEqual([f.function for f in hit.frames[1:3]], ["keep", "main"])
+        self.assertIn("__GI___libc_malloc", hit.frames[0].function)
+        self.assertIn("Breakpoint", again.value)
+        self.assertGreaterEqual(self.outstanding_from(listed.value, "keep")[1], 1)
+
     def test_kill_and_run_again(self) -> None:
         session = self.stopped()
         first = session.leaks("top")

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::uint64_t kPage = 4096;
 constexpr std::size_t kPlacesTried = 8;
+constexpr int kMostPieces = 256;  // begun pages of LLDB's pool
 
 std::uint64_t ceil_page(std::uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
 
@@ -75,12 +76,12 @@ Result<void> check_local(LldbTarget& target) {
 }  // namespace
 
 // Whole pages of LLDB's pool. A piece that shares a page with others is given back and asked for
-// anew, a few times: the pool then has grown.
+// anew, until the pool has nothing left but whole pages or has grown.
 Result<Address> LldbControl::allocate_anywhere(std::uint64_t size, bool executable) {
   lldb::SBProcess process = target_.process();
   std::vector<Address> shared;
   Result<Address> result = fail("the debugger's allocator gave no whole pages");
-  for (int attempt = 0; attempt < 4; ++attempt) {
+  for (int attempt = 0; attempt < kMostPieces; ++attempt) {
     lldb::SBError error;
     const Address at = process.AllocateMemory(size, lldb_permissions(executable), error);
     if (error.Fail() || at == LLDB_INVALID_ADDRESS || at == 0) {

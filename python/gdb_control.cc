@@ -271,7 +271,37 @@ Result<void> GdbControl::announce(std::span<const std::byte> elf, Address base,
   return {};
 }
 
+Result<void> GdbControl::watch(Address address, WatchVisitor& visitor) {
+  if (!watched_.contains(address)) {
+    const auto done = ask([&] { return target_.python().attr("watch")(address); });
+    if (!done) return fail("cannot watch {:#x}: {}", address, done.error().message);
+  }
+  watched_[address] = &visitor;
+  return {};
+}
+
+void GdbControl::unwatch(Address address) {
+  if (watched_.erase(address) == 0) return;
+  (void)ask([&] { return target_.python().attr("unwatch")(address); });
+}
+
+void GdbControl::reached(Address address) {
+  const auto found = watched_.find(address);
+  if (found == watched_.end()) return;
+  const auto registers = ask([&] { return target_.python().attr("watched_registers")(); });
+  if (!registers) return;
+  const auto [tid, pc, sp, rdi, rsi, rdx, rcx, rax, r11] =
+      registers->cast<std::tuple<std::uint64_t, Address, Address, std::uint64_t, std::uint64_t,
+                                 std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>>();
+  found->second->reached({.tid = tid, .pc = pc, .sp = sp, .rdi = rdi, .rsi = rsi, .rdx = rdx,
+                          .rcx = rcx, .rax = rax, .r11 = r11});
+}
+
 void GdbControl::forget_process() {
+  for (const auto& [address, visitor] : watched_) {
+    (void)ask([&] { return target_.python().attr("unwatch")(address); });
+  }
+  watched_.clear();
   for (const auto& [file, path] : announced_) {
     (void)ask([&] { return target_.python().attr("withdraw")(path); });
     close(file);

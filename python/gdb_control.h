@@ -4,6 +4,8 @@
 // nothing can be called then, so some memory is kept in reserve from the start.
 #pragma once
 
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "inferior/target.h"
@@ -25,6 +27,10 @@ class GdbControl final : public TargetControl {
   Result<std::uint64_t> call(Address function, std::span<const std::uint64_t> arguments) override;
   Result<void> announce(std::span<const std::byte> elf, Address base,
                         const std::string& name) override;
+  Result<void> watch(Address address, WatchVisitor& visitor) override;
+  void unwatch(Address address) override;
+  // The breakpoint at a watched address was hit by the thread that gdb has selected.
+  void reached(Address address);
 
   // The process image is gone or was replaced: what was put into it no longer exists.
   void forget_process();
@@ -48,6 +54,7 @@ class GdbControl final : public TargetControl {
   std::vector<Reserve> reserves_;
   bool reserves_filled_ = false;
   Address system_call_function_ = 0;  // of ours, in the inferior
+  std::unordered_map<Address, WatchVisitor*> watched_;
   std::vector<std::pair<int, std::string>> announced_;  // descriptor of the file in memory, its path
 };
 

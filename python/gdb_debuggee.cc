@@ -88,7 +88,9 @@ std::string GdbDebuggee::query(const std::vector<std::string>& words) {
 std::vector<GdbDebuggee::Place> GdbDebuggee::places() {
   follow();
   std::vector<Place> result;
-  if (!life_.has_process() || !life_.image()) return result;
+  // Of a remote process nothing is known but what it has mapped.
+  const bool remote = target_.kind() == ProcessKind::live_remote;
+  if (!life_.has_process() || (!life_.image() && !remote)) return result;
   const bool follow_loader =
       (life_.launched() && session_.armed()) || session_.tracker().active();
   const bool follow_exit = session_.wants_exit_call();
@@ -97,7 +99,7 @@ std::vector<GdbDebuggee::Place> GdbDebuggee::places() {
     target_.forget_modules();
   }
   if (follow_loader && loader_.empty()) {
-    loader_ = loader_places(target_.modules(), life_.image()->entry);
+    loader_ = loader_places(target_.modules(), life_.image() ? life_.image()->entry : 0);
   }
   if (follow_exit && exit_.empty()) exit_ = exit_places(target_.modules());
   if (follow_loader) {
@@ -118,6 +120,11 @@ void GdbDebuggee::loader_event(const std::string& function) {
   const InCallback in(target_);
   follow();
   target_.out(life_.loader_event(function));
+}
+
+void GdbDebuggee::watched(Address address) {
+  const InCallback in(target_);
+  control_.reached(address);
 }
 
 void GdbDebuggee::exit_call() {

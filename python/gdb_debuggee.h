@@ -35,6 +35,8 @@ class GdbDebuggee {
   std::vector<Place> new_file();
   // The breakpoint of such a place was hit, other threads may be running.
   void loader_event(const std::string& function);
+  // A watched address (TargetControl::watch) was reached.
+  void watched(Address address);
   // The process stands at its end, everything is stopped.
   void exit_call();
   // A stop of all threads.

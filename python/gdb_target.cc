@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "inferior/local_memory.h"
+#include "python/process_mappings.h"
 
 namespace heapledger {
 namespace {
@@ -150,7 +151,7 @@ Result<Mappings> GdbTarget::mappings() {
       if (const CoreFile* core = core_file()) return core->mappings;
       return fail("cannot read the core file's mappings");
     case ProcessKind::live_remote:
-      return fail("cannot read the mappings of a remote process");
+      return parse_process_mappings(get<std::string>(debugger_, "process_mappings", ""));
   }
   return fail("cannot read the mappings");
 }
@@ -281,6 +282,38 @@ std::vector<FrameInfo> GdbTarget::backtrace(std::uint64_t tid, bool with_variabl
     frames[i].cfa = end;
   }
   return frames;
+}
+
+std::vector<CodeAddress> GdbTarget::call_stack(std::uint64_t tid, std::size_t limit) {
+  std::vector<CodeAddress> stack;
+  const auto list = ask([&] { return debugger_.attr("call_stack")(tid, limit); });
+  if (!list) return stack;
+  for (const auto& [pc, interrupted] : list->cast<std::vector<std::pair<Address, bool>>>()) {
+    stack.push_back({pc, 0, interrupted});
+  }
+  return stack;
+}
+
+// Of a remote process, from the files its mappings name, as far as this machine has them too.
+std::vector<LoadedModule> GdbTarget::loaded_modules() {
+  std::vector<LoadedModule> result;
+  if (kind() != ProcessKind::live_remote) return result;
+  const auto there = mappings();
+  if (!there) return result;
+  const std::string program = program_path();
+  for (const Mapping& mapping : *there) {
+    if (mapping.file_offset != 0 || !mapping.name.starts_with('/')) continue;
+    const auto elf = ElfFile::open(mapping.name);
+    if (!elf) continue;
+    const auto segments = (*elf)->segments();
+    const auto first = std::find_if(segments.begin(), segments.end(), [](const ElfSegment& s) {
+      return s.type == 1;  // PT_LOAD
+    });
+    if (first == segments.end()) continue;
+    result.push_back({mapping.name, mapping.range.begin - (first->address - first->offset),
+                      mapping.name == program});
+  }
+  return result;
 }
 
 Result<Address> GdbTarget::evaluate(const std::string& expression) {

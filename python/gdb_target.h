@@ -57,6 +57,8 @@ class GdbTarget final : public Target {
   std::vector<std::vector<SymbolFrame>> symbolize(std::span<const CodeAddress>) override;
   std::optional<DataName> name_data(Address) override;
   std::vector<FrameInfo> backtrace(std::uint64_t tid, bool with_variables) override;
+  std::vector<CodeAddress> call_stack(std::uint64_t tid, std::size_t limit) override;
+  std::vector<LoadedModule> loaded_modules() override;
   Result<Address> evaluate(const std::string& expression) override;
 
   void out(std::string_view text) override;

@@ -49,6 +49,7 @@ PYBIND11_MODULE(_core, m) {
       .def("places", &GdbDebuggee::places)
       .def("new_file", &GdbDebuggee::new_file)
       .def("loader_event", &GdbDebuggee::loader_event, py::arg("function"))
+      .def("watched", &GdbDebuggee::watched, py::arg("address"))
       .def("exit_call", &GdbDebuggee::exit_call)
       .def("stopped", &GdbDebuggee::stopped)
       .def("breakpoint_set", &GdbDebuggee::breakpoint_set)

@@ -42,7 +42,7 @@ std::vector<EventPlace> loader_places(const std::vector<Module>& modules, Addres
     return places;
   }
   add(places, *program, kStart);
-  if (places.empty()) add_second_instruction(places, *program, entry);
+  if (places.empty() && entry != 0) add_second_instruction(places, *program, entry);
   return places;
 }
 

@@ -19,7 +19,8 @@ struct EventPlace {
 };
 
 // The loader's event of a dynamic program. A static program's start: __libc_start_main, or, without
-// symbols, its second instruction (at the first one it stands already), called __libc_start_main too.
+// symbols, its second instruction (at the first one it stands already), called __libc_start_main too;
+// `entry` 0 is unknown.
 std::vector<EventPlace> loader_places(const std::vector<Module>& modules, Address entry);
 
 // _exit and _Exit, wherever they are defined: exit() of musl calls one, of glibc the other.

@@ -23,6 +23,7 @@ class Program:
         self.debugger = Debugger(inferior)
         self.session = _core.GdbSession(self.debugger)
         self.breakpoints: dict[tuple[str, int], gdb.Breakpoint] = {}
+        self.debugger.make_watch = lambda address: WatchBreakpoint(self, address)
         self.busy = False  # an event that we cause ourselves is none
 
     def place_breakpoints(self, places: list[tuple[str, str, int]]) -> None:
@@ -53,6 +54,25 @@ class LoaderBreakpoint(gdb.Breakpoint):
             with program.debugger.callback(), busy(program):
                 program.session.loader_event(self._function)
         except Exception as error:  # an exception here would stop the program
+            gdb.write(f"heapledger: {error}\n")
+        return False
+
+
+class WatchBreakpoint(gdb.Breakpoint):
+    """An address the engine is told of whenever a thread comes there; never stops the program."""
+
+    def __init__(self, program: Program, address: int) -> None:
+        super().__init__(f"*{address:#x}", internal=True)
+        self.silent = True
+        self._program = program
+        self._address = address
+
+    def stop(self) -> bool:
+        program = self._program
+        try:
+            with program.debugger.callback(), busy(program):
+                program.session.watched(self._address)
+        except Exception as error:
             gdb.write(f"heapledger: {error}\n")
         return False
 
@@ -148,6 +168,7 @@ def on_new_file(program: Program, event: object) -> None:
 
 
 def on_stop(program: Program, event: object) -> None:
+    program.debugger.delete_old_watches()
     program.session.stopped()
 
 

@@ -8,7 +8,7 @@ user had selected or set is as it was when a method returns.
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 import gdb
 
@@ -60,6 +60,9 @@ class Debugger:
         self._pid = 0
         self._exit_status: Optional[int] = None
         self._in_callback = False
+        self._watches: dict[int, gdb.Breakpoint] = {}
+        self._old_watches: list[gdb.Breakpoint] = []
+        self.make_watch: Callable[[int], gdb.Breakpoint]  # set by gdb_bridge
 
     # What events tell (heapledger/gdb_bridge.py).
     def resumed(self) -> None:
@@ -133,6 +136,9 @@ class Debugger:
 
     def files(self) -> str:
         return gdb.execute("info files", to_string=True)
+
+    def process_mappings(self) -> str:
+        return gdb.execute("info proc mappings", to_string=True)
 
     def debug_directories(self) -> str:
         return gdb.parameter("debug-file-directory") or ""
@@ -238,6 +244,27 @@ class Debugger:
             block = block.superblock
         return result
 
+    def call_stack(self, tid: int, limit: int) -> list[tuple[int, bool]]:
+        """(pc, a signal arrived there), innermost first: real frames, not what was inlined into them nor
+        tail calls that gdb concluded."""
+        result: list[tuple[int, bool]] = []
+        with selection():
+            thread = self._thread(tid)
+            if gdb.selected_thread() != thread:
+                thread.switch()
+            frame: Optional[gdb.Frame] = gdb.newest_frame()
+            interrupted = False
+            while frame is not None and len(result) < limit:
+                kind = frame.type()
+                if kind not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
+                    result.append((frame.pc(), interrupted))
+                    interrupted = kind == gdb.SIGTRAMP_FRAME
+                try:
+                    frame = frame.older()
+                except gdb.error:
+                    break
+        return result
+
     # Memory and code.
     def read(self, address: int, size: int) -> memoryview:
         """Breakpoint traps are not shown."""
@@ -294,6 +321,29 @@ class Debugger:
         if kind == gdb.TYPE_CODE_FUNC:
             return int(value.address)
         return int(value) & 0xffffffffffffffff
+
+    # Addresses that the engine wants to be told of.
+    def watch(self, address: int) -> None:
+        self._watches[address] = self.make_watch(address)
+
+    def unwatch(self, address: int) -> None:
+        """gdb may be in the middle of that very breakpoint: it goes at the next stop for the user."""
+        breakpoint = self._watches.pop(address, None)
+        if breakpoint is not None:
+            self._old_watches.append(breakpoint)
+
+    def delete_old_watches(self) -> None:
+        for breakpoint in self._old_watches:
+            if breakpoint.is_valid():
+                breakpoint.delete()
+        self._old_watches.clear()
+
+    def watched_registers(self) -> tuple[int, ...]:
+        """(tid, rip, rsp, rdi, rsi, rdx, rcx, rax, r11) of the thread that came to one."""
+        frame = gdb.newest_frame()
+        names = ("rip", "rsp", "rdi", "rsi", "rdx", "rcx", "rax", "r11")
+        return (self.selected_tid(),
+                *(int(frame.read_register(name)) & 0xffffffffffffffff for name in names))
 
     # An ELF file of ours, so that backtraces through it are right.
     def announce(self, path: str, base: int) -> None:

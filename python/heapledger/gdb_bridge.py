@@ -175,6 +175,7 @@ def on_stop(program: Program, event: object) -> None:
 def on_exit(program: Program, event: object) -> None:
     program.debugger.exited(getattr(event, "exit_code", None))
     program.session.follow()
+    program.debugger.delete_old_watches()
     program.place_breakpoints(program.session.places())
 
 
@@ -213,6 +214,7 @@ class Leaks(gdb.Command):
             raise gdb.GdbError(str(error))
         finally:
             with busy(program):
+                program.debugger.delete_old_watches()
                 program.place_breakpoints(program.session.places())
 
     def complete(self, text: str, word: Optional[str]):

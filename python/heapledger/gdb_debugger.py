@@ -248,7 +248,7 @@ class Debugger:
         """(pc, a signal arrived there), innermost first: real frames, not what was inlined into them nor
         tail calls that gdb concluded."""
         result: list[tuple[int, bool]] = []
-        with selection():
+        with selection(), setting("backtrace past-main", "on"):
             thread = self._thread(tid)
             if gdb.selected_thread() != thread:
                 thread.switch()

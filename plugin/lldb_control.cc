@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
+#include "inferior/creating_thread.h"
 #include "inferior/free_gap.h"
 #include "inferior/local_memory.h"
 #include "plugin/breakpoint_sites.h"
@@ -98,8 +100,26 @@ Result<Address> LldbControl::allocate_anywhere(std::uint64_t size, bool executab
   return result;
 }
 
+// lldb-server borrows the thread that stopped first, without looking what it is doing; a function is
+// called on the current one.
+Result<void> LldbControl::check_borrowed_threads() {
+  lldb::SBProcess process = target_.process();
+  const std::uint64_t current = target_.current_thread().GetThreadID();
+  for (std::uint32_t i = 0; i < process.GetNumThreads(); ++i) {
+    lldb::SBThread thread = process.GetThreadAtIndex(i);
+    const std::uint64_t tid = thread.GetThreadID();
+    const bool may_be_borrowed = tid == current || thread.GetStopReason() > lldb::eStopReasonNone;
+    if (!may_be_borrowed || !is_creating_another(target_.pid(), tid)) continue;
+    // Stopped by a signal the call is over, or will be made again: then a result stands there.
+    if (thread.GetFrameAtIndex(0).FindRegister("rax").GetValueAsSigned() != -ENOSYS) continue;
+    return fail("thread {} is just creating a thread or process: let it go on, and try again", tid);
+  }
+  return {};
+}
+
 Result<Address> LldbControl::allocate(std::uint64_t size, bool executable, AddressRange near) {
   if (auto local = check_local(target_); !local) return tl::unexpected(local.error());
+  if (auto can = check_borrowed_threads(); !can) return tl::unexpected(can.error());
   size = ceil_page(size);
   const bool anywhere = near == AddressRange{};
   auto at = allocate_anywhere(size, executable);

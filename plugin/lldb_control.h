@@ -31,6 +31,7 @@ class LldbControl final : public TargetControl {
   const AnnouncedModules& announced() const { return announced_; }
 
  private:
+  Result<void> check_borrowed_threads();
   Result<Address> allocate_anywhere(std::uint64_t size, bool executable);
   Result<Address> map_near(std::uint64_t size, bool executable, AddressRange near);
   Result<Address> mmap_function();

@@ -10,6 +10,8 @@ namespace heapledger {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+// Each event of the loader needs about 1 KiB, and each allocation a thread that is borrowed for it.
+constexpr std::uint64_t kChunk = 1 << 20;
 std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
 template <typename T>
@@ -31,10 +33,17 @@ std::uint64_t size_of(const UnwindTable& t) {
 }  // namespace
 
 Result<Address> RulePublisher::allocate(std::uint64_t size) {
-  size = round_up(size, kPage);
-  auto address = control_.allocate(size, false, {});
-  if (address) memory_.push_back({*address, *address + size});
-  return address;
+  size = round_up(size, 64);
+  if (free_.size() < size) {
+    const std::uint64_t chunk = std::max(kChunk, round_up(size, kPage));
+    auto address = control_.allocate(chunk, false, {});
+    if (!address) return address;
+    memory_.push_back({*address, *address + chunk});
+    free_ = memory_.back();
+  }
+  const Address piece = free_.begin;
+  free_.begin += size;
+  return piece;
 }
 
 Result<void> RulePublisher::write_tables(
@@ -131,6 +140,7 @@ Result<void> RulePublisher::publish(Address state, const CodeMap& code, bool cod
 void RulePublisher::forget() {
   written_.clear();
   memory_.clear();
+  free_ = {};
   generation_ = 0;
   caches_ = 0;
 }

@@ -18,7 +18,8 @@ class RulePublisher {
  public:
   RulePublisher(Target& target, TargetControl& control) : target_(target), control_(control) {}
 
-  // Threads may run when the control says so; everything is published with one store. `state` is the agent::State's address, `rules_purged`: code went away, so
+  // Threads may run when the control says so; everything is published with one store. `state` is the
+  // agent::State's address, `rules_purged`: code went away, so
   // cached rules may be stale and the cache is emptied.
   Result<void> publish(Address state, const CodeMap& code, bool code_went_away);
   void forget();
@@ -28,7 +29,7 @@ class RulePublisher {
   struct Tables {
     Address offsets = 0, index = 0, bodies = 0;
   };
-  Result<Address> allocate(std::uint64_t size);
+  Result<Address> allocate(std::uint64_t size);  // zeroed, never used before
   Result<void> write_tables(const std::vector<std::shared_ptr<const UnwindTable>>& tables);
   Result<void> empty_cache(Address state);
   Result<void> empty_in_place(Address cache, std::uint64_t buckets);
@@ -37,6 +38,7 @@ class RulePublisher {
   TargetControl& control_;
   std::map<std::shared_ptr<const UnwindTable>, Tables> written_;
   std::vector<AddressRange> memory_;
+  AddressRange free_;  // of the newest piece of memory_
   std::uint32_t generation_ = 0;
   static constexpr unsigned kMostCaches = 32;
   unsigned caches_ = 0;  // given to running threads so far

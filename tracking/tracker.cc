@@ -100,7 +100,7 @@ struct Tracker::Impl {
   HookList hooks;
   bool active = false;
   bool adopted = false;
-  bool rules_wait = false;  // for a stop of all threads: there was no memory for them
+  bool rules_wait = false;  // for another event: there was no memory for them at the last one
 
   Impl(Target& t, TargetControl& c) : target(t), control(c), patcher(t, c), publisher(t, c) {}
 
@@ -283,7 +283,7 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
   t.aim(requests);
   Patcher::Outcome outcome = t.patcher.install(std::move(requests));
   auto published = t.publish_rules(!change.removed.empty() || t.rules_wait);
-  t.rules_wait = !published && !t.control.all_stopped();
+  t.rules_wait = !published;
   if (!published) return tl::unexpected(published.error());
   HookList summary = summarize(outcome, refused);
   merge(t.hooks, summary);

@@ -154,6 +154,13 @@ class Lldb:
     executable = os.environ.get("HEAPLEDGER_LLDB", "lldb-19")
     _frame = re.compile(r"^\s*FRAME \d+ (0x[0-9a-f]+) (0x[0-9a-f]+) \[(.*?)\] \[(.*?)\](\[artificial\])?$")
 
+    @classmethod
+    def version(cls) -> int:
+        """14, 16, 19 ..."""
+        text = subprocess.run([cls.executable, "--version"], capture_output=True, text=True,
+                              check=True).stdout
+        return int(re.search(r"version (\d+)", text).group(1))
+
     def batch_command(self, commands: Sequence[str]) -> list[str]:
         line = [self.executable, "--no-lldbinit", "--no-use-colors", "--batch"]
         for command in commands:

@@ -14,7 +14,7 @@ import harness
 OUTERMOST = {"_start", "clone", "__clone", "clone3", "__clone3"}
 
 # Stops where the debugger's own backtrace ends before the outermost frame.
-ENDS_EARLY = {"lldb": {"gcc-O2-nofp": 5, "gcc-O3-nofp": 6, "gcc-O3-fp": 4}, "gdb": {}}
+ENDS_EARLY = {"lldb": {"gcc-O2-nofp": 5, "gcc-O3-nofp": 6, "gcc-O3-fp": 4}, "lldb 22": {}, "gdb": {}}
 
 
 def gdb_stacks(program: str, stops: int) -> list[list[int]]:
@@ -38,6 +38,11 @@ def gdb_stacks(program: str, stops: int) -> list[list[int]]:
                               capture_output=True, text=True, timeout=120)
     return [[int(pc, 16) for pc in line.split()[1:]]
             for line in done.stdout.splitlines() if line.startswith("STACK")]
+
+
+def ends_early() -> dict[str, int]:
+    version = f"lldb {harness.Lldb.version()}" if harness.DEBUGGER == "lldb" else ""
+    return ENDS_EARLY.get(version, ENDS_EARLY[harness.DEBUGGER])
 
 
 class Stacks(harness.DebuggerTest):
@@ -78,7 +83,7 @@ class Stacks(harness.DebuggerTest):
             else:
                 early.append((i, pcs, where))
                 self.assertEqual(pcs[:len(theirs) - 2], [f.pc for f in theirs[2:]], where)
-        self.assertEqual(len(early), ENDS_EARLY[harness.DEBUGGER].get(variant, 0),
+        self.assertEqual(len(early), ends_early().get(variant, 0),
                          "".join(where for _, _, where in early))
         if early:
             witness = gdb_stacks(program, stops)

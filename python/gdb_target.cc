@@ -338,9 +338,12 @@ void GdbTarget::out(std::string_view text) {
   if (capture) return capture(text);
   // The pager may be left with q, which is an interrupt.
   if (interrupted_) return;
-  if (!ask([&] { return debugger_.attr("write")(py::str(text.data(), text.size())); })) {
-    interrupted_ = true;
-  }
+  const auto shown = ask([&] {
+    // A path or a name may hold any bytes.
+    PyObject* string = PyUnicode_DecodeUTF8(text.data(), py::ssize_t(text.size()), "replace");
+    return debugger_.attr("out")(py::reinterpret_steal<py::str>(string));
+  });
+  if (!shown) interrupted_ = true;
 }
 
 bool GdbTarget::interrupted() {

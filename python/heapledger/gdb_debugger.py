@@ -235,7 +235,7 @@ class Debugger:
                     continue
                 with contextlib.suppress(gdb.error, TypeError, ValueError):
                     value = symbol.value(frame)
-                    if value.is_optimized_out or value.address is None or value.is_lazy is None:
+                    if value.is_optimized_out or value.address is None:
                         continue
                     result.append((symbol.name, str(value.type), int(value.address),
                                    value.type.sizeof))
@@ -270,12 +270,13 @@ class Debugger:
         """Breakpoint traps are not shown."""
         return self._inferior.read_memory(address, size)
 
-    def write(self, *arguments) -> None:
-        """write(text): to the user. write(address, bytes): to memory, inserted breakpoints stay."""
-        if len(arguments) == 1:
-            gdb.write(arguments[0])
-        else:
-            self._inferior.write_memory(*arguments)
+    def write(self, address: int, contents: bytes) -> None:
+        """Breakpoints that are inserted there stay."""
+        self._inferior.write_memory(address, contents)
+
+    def out(self, text: str) -> None:
+        """To the user."""
+        gdb.write(text)
 
     def breakpoints(self) -> list[int]:
         """Addresses of the user's enabled breakpoints."""

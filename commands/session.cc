@@ -46,7 +46,9 @@ struct Session::Impl {
 
   std::string later_event() {
     context.forget_ledger();
+    const bool waited = context.tracker.waits_for_stop();
     const auto hooks = context.tracker.modules_changed();
+    if (!hooks && waited && context.tracker.waits_for_stop()) return "";  // it was said
     if (!hooks) return fmt::format("heapledger: {}\n", hooks.error().message);
     const std::string hooked = hooked_by_module(*hooks);
     const std::string refused = not_hooked_by_module(*hooks);

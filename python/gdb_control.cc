@@ -92,15 +92,28 @@ Result<Address> GdbControl::from_reserve(std::uint64_t size, bool executable, Ad
 // Kept out of core files: nothing of it is needed to read the ledger. What cannot be had is done
 // without.
 void GdbControl::fill_reserves() {
-  if (std::exchange(reserves_filled_, true)) return;
-  if (const auto code = map(kCodeReserve, true, {})) {
-    reserves_.push_back({{*code, *code + kCodeReserve}, true, *code});
+  const auto left = [this](bool executable) {
+    std::uint64_t most = 0;
+    for (const Reserve& reserve : reserves_) {
+      if (reserve.executable == executable) most = std::max(most, reserve.range.end - reserve.next);
+    }
+    return most;
+  };
+  if (left(true) < kCodeReserve / 4) {
+    if (const auto code = map(kCodeReserve, true, {})) {
+      reserves_.push_back({{*code, *code + kCodeReserve}, true, *code});
+    }
   }
+  if (left(false) >= kDataReserve / 4) return;
   if (const auto data = map(kDataReserve, false, {})) {
     const std::uint64_t arguments[] = {*data, kDataReserve, MADV_DONTDUMP};
     (void)system_call(SYS_madvise, arguments);
     reserves_.push_back({{*data, *data + kDataReserve}, false, *data});
   }
+}
+
+void GdbControl::stopped() {
+  if (!reserves_.empty() && all_stopped()) fill_reserves();
 }
 
 Result<Address> GdbControl::allocate(std::uint64_t size, bool executable, AddressRange near) {
@@ -308,7 +321,6 @@ void GdbControl::forget_process() {
   }
   announced_.clear();
   reserves_.clear();
-  reserves_filled_ = false;
   system_call_function_ = 0;
 }
 

@@ -32,6 +32,8 @@ class GdbControl final : public TargetControl {
   // The breakpoint at a watched address was hit by the thread that gdb has selected.
   void reached(Address address);
 
+  // A stop of all threads: what was used up while they ran is filled up again.
+  void stopped();
   // The process image is gone or was replaced: what was put into it no longer exists.
   void forget_process();
   ~GdbControl() override;
@@ -52,7 +54,6 @@ class GdbControl final : public TargetControl {
 
   GdbTarget& target_;
   std::vector<Reserve> reserves_;
-  bool reserves_filled_ = false;
   Address system_call_function_ = 0;  // of ours, in the inferior
   std::unordered_map<Address, WatchVisitor*> watched_;
   std::vector<std::pair<int, std::string>> announced_;  // descriptor of the file in memory, its path

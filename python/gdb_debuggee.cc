@@ -147,6 +147,7 @@ void GdbDebuggee::exit_call() {
 
 void GdbDebuggee::stopped() {
   follow();
+  control_.stopped();
   if (session_.tracker().waits_for_stop()) target_.out(session_.on_loader_event(true));
 }
 

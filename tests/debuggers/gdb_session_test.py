@@ -120,6 +120,20 @@ class Session(harness.DebuggerTest):
         self.assertIn("Breakpoint", again.value)
         self.assertGreaterEqual(self.outstanding_from(listed.value, "keep")[1], 1)
 
+    def test_libraries_loaded_again_and_again_while_threads_run(self) -> None:
+        """The memory that is set aside for that lasts."""
+        session = self.stopped("reload_under_threads", "1500")
+        report = session.ledger()
+        status = session.leaks_json("status")
+        session.resume()
+        outcome = session.execute()
+        held = self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+        [block] = [one for one in held.values() if one.size == 321]
+        self.assertEqual(block.functions()[:2], ["reloaded_allocate", "main"])
+        self.assertNotIn("is used up", outcome.text)
+        self.assertEqual(status.value["ledger"]["dropped"], 0)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
+
     def test_kill_and_run_again(self) -> None:
         session = self.stopped()
         first = session.leaks("top")

@@ -70,7 +70,9 @@ class Collector {
   }
 
   void claim_own_memory() {
+#ifndef HEAPLEDGER_MUTANT_OWN_MEMORY_ROOT
     for (const AddressRange& own : sources_.own_memory) map_.claim(own, no("our own memory", RegionUse::own));
+#endif
   }
 
   void claim_unreadable() {
@@ -119,6 +121,9 @@ class Collector {
   }
 
   void claim_stack(const ThreadState& thread, AddressRange stack, Address live, const std::string& name) {
+#ifdef HEAPLEDGER_MUTANT_DEAD_STACK_ROOT
+    live = stack.begin;
+#endif
     live = std::clamp(live, stack.begin, stack.end);
     map_.claim({live, stack.end}, {RootKind::stack, name, thread.tid, true, RegionUse::live_stack});
     map_.claim({stack.begin, live}, {std::nullopt, "dead " + name + " below sp", thread.tid, false,

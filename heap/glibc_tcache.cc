@@ -98,7 +98,9 @@ void follow_bins(const Memory& memory, const Glibc& glibc, const Table& table, T
     Address entry = table.entry(bin);
     while (entry != 0 && entry % 16 == 0 && seen.size() < kMostCached &&
            chunk_size_of(memory, entry) == bin_chunk_size(bin) && seen.insert(entry).second) {
+#ifndef HEAPLEDGER_MUTANT_TCACHE_USED
       tcache.free.push_back(entry);
+#endif
       const auto stored = memory.read_value<Address>(entry);
       entry = stored ? glibc.layout.decode_link(entry, *stored) : 1;
     }

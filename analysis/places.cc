@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 
+#include "analysis/thread_areas.h"
 #include "heap/glibc_descriptors.h"
+#include "inferior/demangle.h"
 
 namespace heapledger {
 namespace {
@@ -154,6 +156,10 @@ void Places::name_thread_local(Address address, PlaceName& place) {
   const ThreadState* t = thread(place.tid);
   if (t == nullptr || t->fs_base == 0) return;
   const std::string of_thread = fmt::format(" of thread {}", t->index);
+  const auto dtv = find_dtv(target_.memory(), t->fs_base);
+  if (dtv && dtv->range().contains(address)) {
+    return name_dtv_entry((address - dtv->first) / 16, of_thread, place);
+  }
   place.text = "thread-local storage" + of_thread + plus("", address < t->fs_base ? 0 : address - t->fs_base);
   if (address >= t->fs_base) {
     const std::uint64_t offset = address - t->fs_base;
@@ -193,12 +199,23 @@ void Places::name_thread_local(Address address, PlaceName& place) {
     place.module = module.name;
     place.offset = address - begin;
     if (const ElfSymbol* symbol = tls_symbol_at(symbols, place.offset)) {
-      place.symbol = symbol->name;
+      place.symbol = demangled(symbol->name);
       place.offset -= symbol->value;
     }
     place.text = fmt::format("thread-local {} [{}]{}",
                              plus(place.symbol.empty() ? "storage" : place.symbol, place.offset),
                              module.name, of_thread);
+    return;
+  }
+}
+
+void Places::name_dtv_entry(std::uint64_t id, const std::string& of_thread, PlaceName& place) {
+  place.symbol = "dtv";
+  place.text = fmt::format("dtv[{}]{}", id, of_thread);
+  for (const Module& module : modules()) {
+    if (tls_module_id(target_.memory(), modules(), module) != id) continue;
+    place.module = module.name;
+    place.text = fmt::format("thread-local storage of {}{}, dtv[{}]", module.name, of_thread, id);
     return;
   }
 }

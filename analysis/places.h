@@ -28,6 +28,7 @@ class Places {
   void name_register(std::uint64_t index, std::uint64_t tid, PlaceName& place);
   void name_stack(Address address, PlaceName& place);
   void name_thread_local(Address address, PlaceName& place);
+  void name_dtv_entry(std::uint64_t id, const std::string& of_thread, PlaceName& place);
   void name_global(Address address, PlaceName& place);
   const std::vector<FrameInfo>& frames(std::uint64_t tid);
   const ThreadState* thread(std::uint64_t tid);

@@ -109,6 +109,7 @@ class Collector {
     }
     const std::string name = thread_name(thread);
     map_.claim(area->tls, {RootKind::tls, "thread-local storage of " + name, thread.tid, true});
+    claim_dtv(thread, name);
     if (area->stack.contains(thread.sp)) {
       claim_stack(thread, area->stack, thread.sp - kRedZone, "stack of " + name);
       return;
@@ -118,6 +119,13 @@ class Collector {
     const auto sp = sources_.interrupted_sp ? sources_.interrupted_sp(thread, area->stack) : std::nullopt;
     const bool known = sp && area->stack.contains(*sp);
     claim_stack(thread, area->stack, known ? *sp - kRedZone : area->stack.begin, "stack of " + name);
+  }
+
+  // The main thread's first dtv lies in memory of the loader's own; one that was allocated is a block.
+  void claim_dtv(const ThreadState& thread, const std::string& name) {
+    const auto dtv = thread.fs_base != 0 ? find_dtv(sources_.memory, thread.fs_base) : std::nullopt;
+    if (!dtv || block_at(sources_.blocks, dtv->first) != nullptr) return;
+    map_.claim(dtv->range(), {RootKind::tls, "dtv of " + name, thread.tid, false});
   }
 
   void claim_stack(const ThreadState& thread, AddressRange stack, Address live, const std::string& name) {

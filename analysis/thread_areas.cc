@@ -17,6 +17,7 @@ constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMostControlBlock = 8192;  // of any release, bytes
 constexpr std::uint64_t kMostBehind = 64 << 10;    // what lies behind a control block in its stack
 constexpr std::size_t kMostThreads = 1 << 20;
+constexpr std::uint64_t kMostTlsModules = 65536;
 
 Address up_to_page(Address a) { return (a + kPage - 1) & ~(kPage - 1); }
 
@@ -113,6 +114,13 @@ std::optional<ThreadArea> find_thread_area(const RootSources& sources, const Thr
   return area;
 }
 
+std::optional<Dtv> find_dtv(const Memory& memory, Address control_block) {
+  const auto first = memory.read_value<Address>(control_block + 8);
+  const auto last_id = first ? memory.read_value<std::uint64_t>(*first - 16) : std::nullopt;
+  if (!last_id || *last_id > kMostTlsModules) return std::nullopt;
+  return Dtv{*first, *last_id};
+}
+
 std::vector<FinishedThread> find_finished_threads(const RootSources& sources,
                                                   const std::optional<Glibc>& glibc) {
   std::vector<FinishedThread> finished;
@@ -159,11 +167,10 @@ std::optional<AddressRange> result_words(const RootSources& sources, const Finis
 
 std::vector<AddressRange> dynamic_tls(const RootSources& sources, const FinishedThread& thread) {
   std::vector<AddressRange> blocks;
-  const auto dtv = sources.memory.read_value<Address>(thread.control_block + 8);
-  const auto slots = dtv ? sources.memory.read_value<std::uint64_t>(*dtv - 16) : std::nullopt;
-  if (!slots || *slots > 65536) return blocks;
-  for (std::uint64_t i = 1; i <= *slots; ++i) {  // dtv_t: { val, to_free }
-    const auto block = sources.memory.read_value<Address>(*dtv + i * 16 + 8);
+  const auto dtv = find_dtv(sources.memory, thread.control_block);
+  if (!dtv) return blocks;
+  for (std::uint64_t id = 1; id <= dtv->last_id; ++id) {
+    const auto block = sources.memory.read_value<Address>(dtv->first + id * 16 + 8);
     if (!block) break;
     if (*block == 0) continue;
     const auto it = std::lower_bound(sources.blocks.begin(), sources.blocks.end(), *block,

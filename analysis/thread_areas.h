@@ -27,6 +27,16 @@ struct ThreadArea {
 // nullopt when nothing is known of it (no sp in any mapping).
 std::optional<ThreadArea> find_thread_area(const RootSources& sources, const ThreadState& thread);
 
+// A thread's dtv, where the addresses of its modules' thread-local storage stand: entry i, { value,
+// what to free }, belongs to the module with TLS id i. Allocated, or in memory of the loader's own.
+struct Dtv {
+  Address first = 0;           // of entry 0
+  std::uint64_t last_id = 0;
+  // With the entry before the first, which holds last_id.
+  AddressRange range() const { return {first - 16, first + (last_id + 1) * 16}; }
+};
+std::optional<Dtv> find_dtv(const Memory& memory, Address control_block);
+
 struct FinishedThread {
   Address control_block = 0;
   AddressRange memory;

@@ -87,6 +87,14 @@ std::vector<Address> thread_list_heads(const std::vector<Module>& modules, const
   return heads;
 }
 
+std::optional<std::uint64_t> tls_module_id(const Memory& memory, const std::vector<Module>& modules,
+                                           const Module& module) {
+  const auto map = find_link_map(memory, modules, module);
+  const auto field = descriptor_offset(modules, "_thread_db_link_map_l_tls_modid");
+  const auto id = map && field ? memory.read_value<std::uint64_t>(*map + *field) : std::nullopt;
+  return id && *id != 0 ? id : std::nullopt;
+}
+
 std::optional<TlsBlock> libc_tls_block(const Memory& memory, const std::vector<Module>& modules,
                                        const Glibc& glibc) {
   const ElfSegment* segment = tls_segment(*glibc.module->elf);

@@ -31,4 +31,9 @@ struct TlsBlock {
 std::optional<TlsBlock> libc_tls_block(const Memory& memory, const std::vector<Module>& modules,
                                        const Glibc& glibc);
 
+// The number by which a module's thread-local storage is found in a dtv (System V ABI, "TLS module
+// ID"); nothing when it has none.
+std::optional<std::uint64_t> tls_module_id(const Memory& memory, const std::vector<Module>& modules,
+                                           const Module& module);
+
 }  // namespace heapledger

@@ -113,6 +113,21 @@ TEST(Roots, TellsAStackFromItsMergedNeighbours) {
             "140000-160000 mapping\n");
 }
 
+TEST(Roots, ADtvInMemoryOfTheLoaderIsThreadLocalStorage) {
+  World w;
+  w.map(0x100000, 0x110000);
+  w.control_block(0x104000, {0x103000, 0x105000});
+  w.thread(2, 0x103800, 0x104000);
+  w.memory.write(0x104008, 0x108010);  // the dtv, behind the entry that counts: ids up to 3
+  w.memory.write(0x108000, 3);
+  EXPECT_EQ(w.roots(),
+            "100000-103000 mapping\n103780-104000 stack\n104000-105000 thread-local storage\n"
+            "105000-108000 mapping\n108000-108050 thread-local storage\n108050-110000 mapping\n");
+  w.blocks = {{0x108000, 0x50}};  // a thread's, which pthread_create allocated
+  EXPECT_NE(w.roots().find("thread-local storage"), std::string::npos);
+  EXPECT_EQ(w.roots().find("108050 thread-local storage"), std::string::npos);
+}
+
 TEST(Roots, OnAnAlternateStackBothCount) {
   World w;
   w.map(0x100000, 0x110000);

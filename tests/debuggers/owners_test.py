@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`leaks who-owns` in a real process: how the roots are named."""
+
+import harness
+import scan_labels
+
+
+class Owners(harness.DebuggerTest):
+    def test_thread_local_variables(self) -> None:
+        """In the program: by the variable's name, as people write it. In a library that came by dlopen:
+        by the library, through the thread's dtv; and its memory is none that only an unknown mapping
+        keeps."""
+        session = scan_labels.at_the_stop("thread_local_names")
+        in_program = session.leaks_json("who-owns hidden_in_program^0x5555")
+        in_library = session.leaks_json("who-owns hidden_in_library^0x5555")
+        leaks = session.leaks()
+        session.execute()
+        place = in_program.value["chain"][0]["root"]
+        self.assertRegex(place["text"], r"^thread-local app::slot \[thread_local_names\] of thread 1$")
+        self.assertEqual(place["symbol"], "app::slot")
+        self.assertEqual(in_program.value["block"]["size"], 64)
+        place = in_library.value["chain"][0]["root"]
+        self.assertRegex(place["text"],
+                         r"^thread-local storage of tls_module\.so of thread 1, dtv\[\d+\]$")
+        self.assertEqual([link["target_offset"] for link in in_library.value["chain"]], [0, 0])
+        self.assertEqual(in_library.value["block"]["size"], 80)
+        self.assertNotIn("alone keeps", leaks.value)
+
+
+if __name__ == "__main__":
+    harness.main()

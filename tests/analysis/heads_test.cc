@@ -76,6 +76,24 @@ TEST(Heads, TwoComponentsInARow) {
             "c indirectly lost\nd indirectly lost\na definitely lost\nb indirectly lost\n");
 }
 
+TEST(Heads, AreNotChosenWhenInterrupted) {
+  // A chain and a ring: every call of the callback may be the one that stops the scan.
+  const DrawnHeap heap("a 16 -> b\n b 16\n c 16 -> d\n d 16 -> c");
+  int stops = 0;
+  for (int stop_at = 1;; ++stop_at) {
+    ScanInput input = heap.input();
+    int calls = 0;
+    input.progress = [&](auto, auto, std::string_view what) {
+      return what != "grouping what is lost" || ++calls != stop_at;
+    };
+    const auto scan = heapledger::scan(std::move(input));
+    if (scan) break;
+    EXPECT_EQ(scan.error().message, "interrupted: nothing was judged");
+    ++stops;
+  }
+  EXPECT_GE(stops, 2);
+}
+
 TEST(Heads, AListOfAMillionBlocksNeedsNoDeepRecursion) {
   constexpr std::uint32_t kCount = 1000000;
   FakeMemory memory;

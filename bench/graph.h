@@ -5,6 +5,7 @@
 //   tree    a binary tree, children anywhere: every step of the mark is a cache miss
 //   random  two pointers each to anywhere
 //   lost    as random, and no root
+//   knot    as tree, each block points back to its parent as well, and no root: all of it one cycle
 // The rest of a block is numbers that are no addresses.
 #pragma once
 
@@ -15,7 +16,8 @@
 
 namespace heapledger {
 
-enum Shape { list, tree, random_graph, lost };
+enum Shape { list, tree, random_graph, lost, knot };
+inline bool all_lost(Shape shape) { return shape == lost || shape == knot; }
 
 constexpr std::uint64_t kGraphBlockSize = 64;  // bytes
 
@@ -24,9 +26,9 @@ template <typename BlockAt>
 void draw(std::uint64_t* root, std::uint64_t blocks, Shape shape, BlockAt&& block) {
   const auto address = [&](std::uint64_t i) { return reinterpret_cast<std::uint64_t>(block(i)); };
   std::mt19937_64 random(1);
-  *root = shape == lost ? 0 : address(0);
+  *root = all_lost(shape) ? 0 : address(0);
   std::vector<std::uint32_t> order;
-  if (shape == tree) {
+  if (shape == tree || shape == knot) {
     order.resize(blocks);
     for (std::uint32_t i = 0; i < blocks; ++i) order[i] = i;
     for (std::uint64_t i = blocks - 1; i > 1; --i) std::swap(order[i], order[1 + random() % i]);
@@ -40,6 +42,9 @@ void draw(std::uint64_t* root, std::uint64_t blocks, Shape shape, BlockAt&& bloc
       case list:
         if (i + 1 < blocks) block(i)[0] = address(i + 1);
         break;
+      case knot:
+        if (i > 0) block(order[i])[2] = address(order[(i - 1) / 2]);
+        [[fallthrough]];
       case tree:
         if (2 * i + 1 < blocks) block(order[i])[0] = address(order[2 * i + 1]);
         if (2 * i + 2 < blocks) block(order[i])[1] = address(order[2 * i + 2]);

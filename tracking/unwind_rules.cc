@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "inferior/address.h"
+#include "tracking/derived_rules.h"
 #include "tracking/frame_entries.h"
 #include "tracking/generated_rules.h"
 
@@ -209,6 +210,7 @@ Result<UnwindTable> compile_unwind_rules(const ElfFile& elf) {
   const std::size_t described = entries.size();
   fill_gaps(elf, entries, plt_entries(elf));
   fill_gaps(elf, entries, signal_return_entries(elf, entries));
+  fill_gaps(elf, entries, derived_entries(elf, entries));
 
   if (entries.empty()) return UnwindTable{};
   if (entries.back().end - entries.front().begin > UINT32_MAX) {

@@ -16,6 +16,7 @@
 #include "inferior/free_gap.h"
 #include "inferior/local_memory.h"
 #include "inferior/process_image.h"
+#include "inferior/task_states.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -60,9 +61,11 @@ GdbControl::~GdbControl() {
   for (const auto& [file, path] : announced_) close(file);
 }
 
+// gdb cannot be asked: while it serves a breakpoint it calls every thread running, and one that has just
+// been created even at a stop.
 bool GdbControl::all_stopped() {
-  const auto stopped = ask([&] { return target_.python().attr("all_stopped")(); });
-  return stopped && stopped->cast<bool>();
+  if (target_.kind() == ProcessKind::live_local) return all_tasks_stopped(target_.pid());
+  return !target_.in_callback && target_.state() == ProcessState::stopped;
 }
 
 std::vector<AddressRange> GdbControl::reserves() {
@@ -267,6 +270,9 @@ Result<std::uint64_t> GdbControl::call(Address function,
     return target_.python().attr("call")(
         function, std::vector<std::uint64_t>(arguments.begin(), arguments.end()));
   });
+  if (!result && result.error().message.find("No such process") != std::string::npos) {
+    return fail("a thread has just ended, and gdb has not noticed: let the process go on, and try again");
+  }
   if (!result) return fail("cannot call {:#x}: {}", function, result.error().message);
   return result->cast<std::uint64_t>();
 }

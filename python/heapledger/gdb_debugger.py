@@ -100,7 +100,12 @@ class Debugger:
             return "exited" if self._exit_status is not None else "none"
         if self.connection() == "core":
             return "stopped"
-        return "running" if any(t.is_running() for t in self._inferior.threads()) else "stopped"
+        threads = self._inferior.threads()
+        if not gdb.parameter("non-stop"):
+            # All or none; but gdb takes one that was created in the moment of a stop for running.
+            selected = gdb.selected_thread()
+            threads = [selected] if selected in threads else threads[:1]
+        return "running" if any(t.is_running() for t in threads) else "stopped"
 
     def identity(self) -> int:
         """Another number for every process; 0 without one."""
@@ -144,12 +149,6 @@ class Debugger:
         return gdb.parameter("debug-file-directory") or ""
 
     # Threads.
-    def all_stopped(self) -> bool:
-        """At a breakpoint's callback gdb has stopped the thread that hit it and no other."""
-        if self._in_callback:
-            return len(self._inferior.threads()) == 1
-        return not any(t.is_running() for t in self._inferior.threads())
-
     def selected_tid(self) -> int:
         thread = gdb.selected_thread()
         return 0 if thread is None else self._tid(thread)

@@ -36,6 +36,8 @@ class Ended(Exception):
 class LiveSession:
     """One debugger and one process at a time."""
 
+    all_backtraces = "thread backtrace all --count 30"
+
     def __init__(self, folder: Path):
         self.folder = folder
         self.log: list[str] = []

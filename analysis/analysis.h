@@ -40,6 +40,10 @@ struct ScanOptions {
   unsigned threads = 0;              // workers; 0: one per core
 };
 
+// In a block's key: its size is usable bytes, up to kMostSlack more than the program asked for.
+inline constexpr std::uint32_t kUsableSize = 1u << 31;
+inline constexpr std::uint64_t kMostSlack = 15;  // bytes; of the smallest block 24
+
 struct ScanInput {
   const Memory& memory;
   std::vector<Block> blocks;         // sorted by start; of overlapping ones the later is discarded

@@ -15,6 +15,7 @@ class HeapClaims {
       : sources_(sources), glibc_(glibc), map_(map) {}
 
   void claim() {
+    if (sources_.heap != nullptr) claim_walked(*sources_.heap);
     if (glibc_) claim_arenas();
     for (const Mapping& mapping : sources_.mappings) {
       if (mapping.readable && mapping.writable) claim_around_blocks(mapping);
@@ -22,13 +23,25 @@ class HeapClaims {
   }
 
  private:
-  Claim claim_of(const char* why) const {
-    if (sources_.heap_gaps_are_roots) {
+  // `malloc`: glibc's, where a walk of its structures names every block.
+  Claim claim_of(const char* why, bool malloc) const {
+    if (sources_.heap_gaps_are_roots && !(malloc && sources_.heap != nullptr)) {
       return {RootKind::mapping, std::string(why) + ": may hold blocks from before tracking", 0, false,
               RegionUse::heap};
     }
     return {std::nullopt, std::string(why) + ": only live blocks are scanned", 0, false,
             RegionUse::heap};
+  }
+
+  void claim_walked(const HeapWalk& heap) {
+    for (const AddressRange& range : heap.unknown) {
+      map_.claim(range, {RootKind::mapping, "heap of malloc that could not be made out: may hold blocks",
+                         0, false, RegionUse::heap});
+    }
+    for (const AddressRange& range : heap.regions) {
+      map_.claim(range, {std::nullopt, "heap of malloc: only live blocks are scanned", 0, false,
+                         RegionUse::heap});
+    }
   }
 
   void claim_arenas() {
@@ -44,13 +57,13 @@ class HeapClaims {
       // What the program got from sbrk before malloc did is its own.
       const Address begin = std::max(mapping.range.begin, sbrk_base);
       if (sbrk_base != 0 && begin < mapping.range.end) {
-        map_.claim({begin, mapping.range.end}, claim_of("heap of malloc"));
+        map_.claim({begin, mapping.range.end}, claim_of("heap of malloc", true));
       }
     }
     for (const Arena& arena : read_arenas(sources_.memory, *glibc_, messages)) {
       if (arena.is_main) continue;
       for (const ArenaHeap& heap : read_heaps(sources_.memory, *glibc_, arena, messages)) {
-        map_.claim({heap.address, heap.address + kHeapMaxSize}, claim_of("heap of malloc (thread arena)"));
+        map_.claim({heap.address, heap.address + kHeapMaxSize}, claim_of("heap of malloc (thread arena)", true));
       }
     }
   }
@@ -68,10 +81,10 @@ class HeapClaims {
       while (const Block* block = first_block(range)) {
         const auto chunk = mapped_chunk(*block);
         if (!chunk) {
-          map_.claim(mapping.range, claim_of("memory of an allocator"));
+          map_.claim(mapping.range, claim_of("memory of an allocator", false));
           return;
         }
-        map_.claim(*chunk, claim_of("block with a mapping of its own"));
+        map_.claim(*chunk, claim_of("block with a mapping of its own", true));
         range.begin = std::max(range.begin, chunk->end);
         if (range.empty()) break;
       }

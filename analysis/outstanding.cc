@@ -36,17 +36,29 @@ struct Frames {
 // Which group a stack of the depot belongs to; stacks are looked at once each.
 class Groups {
  public:
-  explicit Groups(const Ledger& ledger) : ledger_(ledger) {}
+  Groups(const Ledger& ledger, const BlockShapes& shapes)
+      : ledger_(ledger), shapes_(shapes), of_shape_(shapes.count(), kNoGroup) {}
 
+  std::uint32_t of_allocation(std::size_t number) {
+    const Allocation& allocation = ledger_.allocations()[number];
+    if (!allocation.untracked) return of(allocation.stack);
+    const std::uint32_t shape = shapes_.id_of(number);
+    if (of_shape_[shape] == kNoGroup) {
+      of_shape_[shape] = std::uint32_t(groups_.size());
+      groups_.emplace_back().shape = shape;
+    }
+    return of_shape_[shape];
+  }
+
+  std::vector<OutstandingGroup>& all() { return groups_; }
+
+ private:
   std::uint32_t of(StackId id) {
     if (id >= of_stack_.size()) of_stack_.resize(std::size_t{id} + 1, kNoGroup);
     if (of_stack_[id] == kNoGroup) of_stack_[id] = find_or_add(id);
     return of_stack_[id];
   }
 
-  std::vector<OutstandingGroup>& all() { return groups_; }
-
- private:
   std::uint32_t find_or_add(StackId id) {
     const auto fresh = std::uint32_t(groups_.size());
     groups_.emplace_back().stack = ledger_.stack(id);
@@ -56,7 +68,9 @@ class Groups {
   }
 
   const Ledger& ledger_;
+  const BlockShapes& shapes_;
   std::vector<OutstandingGroup> groups_;
+  std::vector<std::uint32_t> of_shape_;
   std::vector<std::uint32_t> of_stack_;
   std::unordered_map<std::uint32_t, std::uint32_t, Frames, Frames> by_frames_{16, Frames{groups_},
                                                                               Frames{groups_}};
@@ -72,6 +86,7 @@ bool passes(const Ledger& ledger, const Allocation& allocation, const Outstandin
 }
 
 bool stack_before(const OutstandingGroup& a, const OutstandingGroup& b) {
+  if (a.shape != b.shape) return a.shape < b.shape;
   return std::ranges::lexicographical_compare(
       a.stack, b.stack, [](const CodeAddress& x, const CodeAddress& y) {
         return std::pair(x.pc, x.incarnation) < std::pair(y.pc, y.incarnation);
@@ -93,13 +108,13 @@ void sort_groups(std::vector<OutstandingGroup>& groups, OutstandingOrder order) 
 }  // namespace
 
 std::vector<OutstandingGroup> group_by_stack(const Ledger& ledger, const OutstandingFilter& filter,
-                                             OutstandingOrder order) {
-  Groups groups(ledger);
+                                             OutstandingOrder order, const BlockShapes& shapes) {
+  Groups groups(ledger, shapes);
   const std::span<const Allocation> allocations = ledger.allocations();
   std::vector<std::uint32_t> group_of(allocations.size(), kNoGroup);
   for (std::size_t i = 0; i < allocations.size(); ++i) {
     if (!passes(ledger, allocations[i], filter)) continue;
-    group_of[i] = groups.of(allocations[i].stack);
+    group_of[i] = groups.of_allocation(i);
     OutstandingGroup& group = groups.all()[group_of[i]];
     ++group.count;
     group.bytes += allocations[i].block.size;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Outstanding allocations by call stack: what bcc's memleak answers (`leaks top`).
+// Outstanding allocations by call stack: what bcc's memleak answers (`leaks top`). Untracked blocks have
+// no stack; their shape takes its place.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "analysis/block_shapes.h"
 #include "tracking/ledger.h"
 
 namespace heapledger {
@@ -21,6 +23,7 @@ struct OutstandingFilter {
 
 struct OutstandingGroup {
   std::vector<CodeAddress> stack;         // return addresses, innermost first; may be empty
+  std::optional<std::uint32_t> shape;     // id of untracked blocks' shape
   std::uint64_t bytes = 0;
   std::uint64_t count = 0;
   std::optional<std::uint64_t> oldest_ms;
@@ -28,8 +31,9 @@ struct OutstandingGroup {
 };
 
 // Groups whose stacks have the same frames are one group (the depot may hold a stack twice).
-// Ties in the order are broken by bytes, count, then stack.
+// Ties in the order are broken by bytes, count, then stack, then shape. `shapes`: of the ledger's
+// untracked allocations.
 std::vector<OutstandingGroup> group_by_stack(const Ledger& ledger, const OutstandingFilter& filter,
-                                             OutstandingOrder order);
+                                             OutstandingOrder order, const BlockShapes& shapes = {});
 
 }  // namespace heapledger

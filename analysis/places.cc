@@ -9,6 +9,7 @@
 #include "analysis/thread_areas.h"
 #include "heap/glibc_descriptors.h"
 #include "inferior/demangle.h"
+#include "inferior/target_modules.h"
 
 namespace heapledger {
 namespace {
@@ -239,7 +240,7 @@ const std::vector<Module>& Places::modules() {
   if (!modules_) {
     modules_.emplace();
     if (const auto mappings = target_.mappings()) {
-      if (auto list = ModuleList::read(target_.pid(), *mappings, target_.memory())) {
+      if (auto list = read_modules(target_, *mappings)) {
         *modules_ = std::move(*list);
       }
     }

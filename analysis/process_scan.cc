@@ -5,6 +5,7 @@
 #include <map>
 
 #include "analysis/present_pages.h"
+#include "inferior/target_modules.h"
 
 namespace heapledger {
 namespace {
@@ -26,7 +27,7 @@ Result<Stop> take_stop(Target& target, const Ledger& ledger, std::span<const Add
   auto mappings = target.mappings();
   if (!mappings) return tl::unexpected(mappings.error());
   stop.mappings = std::move(*mappings);
-  auto modules = ModuleList::read(target.pid(), stop.mappings, target.memory());
+  auto modules = read_modules(target, stop.mappings);
   if (!modules) return tl::unexpected(modules.error());
   stop.modules = std::move(*modules);
   stop.threads = target.threads();
@@ -78,6 +79,7 @@ RootSet roots_of(Target& target, const Stop& stop, const ProcessScanOptions& opt
   RootSources sources{target.memory(), stop.mappings, stop.modules, stop.threads, target.pid(),
                       stop.blocks,     stop.own,      stop.segments};
   sources.heap_gaps_are_roots = !options.tracked_from_start;
+  sources.heap = options.heap;
   sources.shared_files = options.shared_files;
   sources.interrupted_sp = [&](const ThreadState& thread, AddressRange stack) {
     return interrupted_sp(target, thread, stack);
@@ -117,7 +119,9 @@ Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
   const std::vector<StackId> canonical = canonical_stacks(ledger);
   input.keys.reserve(stop->blocks.size());
   for (const std::uint32_t i : stop->allocations) {
-    input.keys.push_back(canonical[ledger.allocations()[i].stack]);
+    const Allocation& allocation = ledger.allocations()[i];
+    input.keys.push_back(allocation.untracked ? kUsableSize | options.shapes->id_of(i)
+                                              : canonical[allocation.stack]);
   }
   input.blocks = std::move(stop->blocks);
   std::optional<PresentPages> present;

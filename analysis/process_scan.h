@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "analysis/analysis.h"
+#include "analysis/block_shapes.h"
 #include "inferior/modules.h"
 #include "inferior/target.h"
 #include "tracking/ledger.h"
@@ -22,6 +23,10 @@ struct ProcessScanOptions {
   bool tracked_from_start = true;   // false (late attach): memory of allocators that the ledger does
                                     // not know counts as a root, so that nothing is lost by mistake
   bool shared_files = false;
+  // What malloc's own structures say, where they were asked: then every block of glibc's heap is in
+  // the ledger, tracked or not. nullptr: not walked.
+  const HeapWalk* heap = nullptr;
+  const BlockShapes* shapes = nullptr;  // of the untracked allocations; needed when there are any
   std::function<bool(std::uint32_t key, Verdict verdict)> suppressed;
 };
 
@@ -40,7 +45,8 @@ struct ProcessScan {
 // same frames. Indexed by StackId up to the largest one in use.
 std::vector<StackId> canonical_stacks(const Ledger& ledger);
 
-// LossRecord::key of the result is a canonical StackId: ledger.stack(record.key) are its frames.
+// LossRecord::key of the result is a canonical StackId - ledger.stack(record.key) are its frames - or,
+// with kUsableSize set, the shape of untracked blocks.
 Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
                                  std::span<const AddressRange> own_memory,
                                  const ProcessScanOptions& options = {});

@@ -56,7 +56,7 @@ class Collector {
     claim_rest();
     map_.finish(set_.regions, set_.roots);
     add_registers();
-    note_files();
+    note_files(sources_.mappings, set_);
     cut_allocator_state();
     std::sort(set_.runtime_slots.begin(), set_.runtime_slots.end());
     sort_disjoint(set_.excluded);
@@ -277,14 +277,6 @@ class Collector {
     }
   }
 
-  void note_files() {
-    for (const Mapping& m : sources_.mappings) {
-      if (!m.is_file() || !m.readable || m.shared) continue;
-      set_.vtable_ranges.push_back(m.range);
-      if (m.executable) set_.code_ranges.push_back(m.range);
-    }
-  }
-
   // malloc's own variables name chunks, and a chunk's address lies in the last words of the block
   // before it.
   void cut_allocator_state() {
@@ -317,5 +309,13 @@ class Collector {
 }  // namespace
 
 RootSet collect_roots(const RootSources& sources) { return Collector(sources).collect(); }
+
+void note_files(const Mappings& mappings, RootSet& set) {
+  for (const Mapping& m : mappings) {
+    if (!m.is_file() || !m.readable || m.shared) continue;
+    set.vtable_ranges.push_back(m.range);
+    if (m.executable) set.code_ranges.push_back(m.range);
+  }
+}
 
 }  // namespace heapledger

@@ -18,6 +18,7 @@
 
 #include "analysis/coverage.h"
 #include "analysis/verdict.h"
+#include "heap/glibc_walk.h"
 #include "inferior/block.h"
 #include "inferior/mappings.h"
 #include "inferior/memory.h"
@@ -84,11 +85,17 @@ struct RootSources {
   // Freed and untracked memory of allocators counts as a root: for blocks that were there before
   // tracking began. Hides leaks, never invents one.
   bool heap_gaps_are_roots = false;
+  // malloc's own structures, where they were walked: there every block is known, so the gaps are no
+  // roots; what the walk could not make out is one. nullptr: not walked.
+  const HeapWalk* heap = nullptr;
   bool shared_files = false;                     // scan shared file mappings as well
   // sp of the frame that a signal on an alternate stack interrupted, where the unwinder knows it.
   std::function<std::optional<Address>(const ThreadState&, AddressRange own_stack)> interrupted_sp;
 };
 
 RootSet collect_roots(const RootSources& sources);
+
+// Fills vtable_ranges and code_ranges alone.
+void note_files(const Mappings& mappings, RootSet& set);
 
 }  // namespace heapledger

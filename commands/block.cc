@@ -71,6 +71,10 @@ std::string class_words(const Result<Verdict>& verdict) {
                  : fmt::format("none ({})", verdict.error().message);
 }
 
+std::uint32_t shape_id(Context& context, const Ledger& ledger, const Allocation& allocation) {
+  return context.shapes().id_of(std::size_t(&allocation - ledger.allocations().data()));
+}
+
 std::string block_text(Context& context, const Ledger& ledger, const Allocation& allocation,
                        Address address, const std::vector<SymbolFrame>& frames) {
   const Block& block = allocation.block;
@@ -79,6 +83,11 @@ std::string block_text(Context& context, const Ledger& ledger, const Allocation&
                               ? fmt::format("{:#x}, its start", address)
                               : fmt::format("{:#x}, {} bytes inside", address,
                                             address - block.start));
+  if (allocation.untracked) {
+    text += line("kind", kBeforeTracking);
+    text += line("looks", shape_words(context.shapes().shape(shape_id(context, ledger, allocation))));
+    return text + line("class", class_words(verdict_of(context, allocation)));
+  }
   text += line("kind", allocation.mapped ? fmt::format("{} (mapped segment)",
                                                        kind_name(allocation.kind))
                                          : std::string(kind_name(allocation.kind)));

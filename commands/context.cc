@@ -49,19 +49,56 @@ Result<const Ledger*> Context::ledger() {
   if (!there) return tl::unexpected(there.error());
   if (cached_ && cached_->stop_id == target.stop_id()) return &cached_->ledger;
   forget_ledger();
-  if (!read_ledger) {
-    adopt_once();
-    if (!tracker.has_ledger()) {
-      if (target.kind() == ProcessKind::core) {
-        return fail("this core has no ledger: its process was not tracked");
-      }
-      return fail("process {} is not tracked: `leaks start` tracks it from now on", target.pid());
+  auto recorded = recorded_ledger();
+  if (!recorded) return tl::unexpected(recorded.error());
+  Cached cached{.stop_id = target.stop_id(), .recorded = recorded->has_value()};
+  if (*recorded) cached.ledger = std::move(**recorded);
+  if (!cached.recorded || !saw_everything()) join_heap(cached);
+  if (!cached.recorded && !cached.heap) {
+    if (target.kind() == ProcessKind::core) {
+      return fail("this core has no ledger: its process was not tracked ({})", cached.no_heap);
     }
+    return fail("process {} is not tracked ({}): `leaks start` tracks it from now on", target.pid(),
+                cached.no_heap);
   }
+  cached_ = std::move(cached);
+  return &cached_->ledger;
+}
+
+// Nothing when the process was never tracked.
+Result<std::optional<Ledger>> Context::recorded_ledger() {
+  if (!read_ledger) adopt_once();
+  if (!read_ledger && !tracker.has_ledger()) return std::nullopt;
   auto read = read_ledger ? read_ledger() : tracker.read_ledger();
   if (!read) return tl::unexpected(read.error());
-  cached_ = Cached{target.stop_id(), std::move(*read)};
-  return &cached_->ledger;
+  return std::move(*read);
+}
+
+bool Context::saw_everything() const {
+  return tracked_from_start && (read_ledger || tracker.active());
+}
+
+void Context::join_heap(Cached& cached) {
+  auto heap = walk_process_heap(target, tracker.own_memory());
+  if (!heap) {
+    cached.no_heap = heap.error().message;
+    return;
+  }
+  cached.ledger.join_heap(heap->used, tracker.active());
+  heap->used = {};  // now the ledger's
+  cached.heap = std::move(*heap);
+  if (const auto mappings = target.mappings()) {
+    cached.shapes = BlockShapes(target, *mappings, cached.ledger);
+  }
+}
+
+const BlockShapes& Context::shapes() const {
+  static const BlockShapes none;
+  return cached_ ? cached_->shapes : none;
+}
+
+const HeapWalk* Context::heap() const {
+  return cached_ && cached_->heap ? &*cached_->heap : nullptr;
 }
 
 Result<const ProcessScan*> Context::scan(LeaderRule leader) {
@@ -71,7 +108,9 @@ Result<const ProcessScan*> Context::scan(LeaderRule leader) {
   scan_.reset();
   ProcessScanOptions options;
   options.scan.leader = leader;
-  options.tracked_from_start = tracked_from_start;
+  options.tracked_from_start = saw_everything();
+  options.heap = heap();
+  options.shapes = &shapes();
   auto made = make_scan ? make_scan(**read, options)
                         : scan_process(target, **read, tracker.own_memory(), options);
   if (!made) return tl::unexpected(made.error());
@@ -92,6 +131,10 @@ void Context::forget_process() {
 LedgerCoverage Context::coverage(const Ledger& ledger) const {
   LedgerCoverage coverage = ledger_coverage(ledger, tracker.hooks());
   coverage.started_late = !tracked_from_start;
+  if (!cached_) return coverage;
+  coverage.recorded = cached_->recorded;
+  coverage.heap_not_walked = cached_->no_heap;
+  if (cached_->heap) coverage.heap_damage = cached_->heap->messages;
   return coverage;
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "analysis/process_heap.h"
 #include "analysis/process_scan.h"
 #include "inferior/target.h"
 #include "report/ledger_coverage.h"
@@ -46,9 +47,12 @@ class Context {
   std::unique_ptr<Judgement> judgement;   // of the last process that came to its end
   std::string last_report;                // of that process
 
-  // The ledger as it is at this stop, read once. An Error says in the user's words why there is
-  // none (no process, running, not tracked ...).
+  // The blocks of this stop, read once: what tracking recorded, and where it did not see all of it what
+  // malloc's own structures show. An Error says in the user's words why there is nothing (no process,
+  // running, not tracked and another allocator ...).
   Result<const Ledger*> ledger();
+  const BlockShapes& shapes() const;  // of the untracked blocks of ledger()
+  const HeapWalk* heap() const;       // malloc's structures, if they were asked for ledger()
   // Its reachability scan, made once per stop. What who-owns and the others read is the exact one.
   Result<const ProcessScan*> scan(LeaderRule leader = LeaderRule::exact);
   void forget_ledger();
@@ -69,9 +73,16 @@ class Context {
 
  private:
   struct Cached {
-    std::uint64_t stop_id;
+    std::uint64_t stop_id = 0;
     Ledger ledger;
+    bool recorded = false;          // by an agent
+    std::optional<HeapWalk> heap;   // its blocks are in the ledger
+    std::string no_heap;            // why it was not walked
+    BlockShapes shapes;
   };
+  Result<std::optional<Ledger>> recorded_ledger();
+  bool saw_everything() const;
+  void join_heap(Cached& cached);
   struct CachedScan {
     LeaderRule leader;
     ProcessScan scan;

@@ -47,7 +47,8 @@ void write_leaks(Context& context, const ProcessScan& scan, const Ledger& ledger
                           .addresses = options.addresses,
                           .at_exit = at_exit,
                           .coverage = context.coverage(ledger),
-                          .mappings = mappings.value_or(Mappings())};
+                          .mappings = mappings.value_or(Mappings()),
+                          .shapes = &context.shapes()};
   FrameResolver frames = context.frame_resolver();
   const auto write = json ? write_leaks_json : write_leaks_text;
   write(report, frames, context.target, out);

@@ -76,7 +76,7 @@ Result<void> run_start(Context& context, const Arguments& arguments) {
   if (!line) return tl::unexpected(line.error());
   context.tracked_from_start = false;
   context.target.out(*line);
-  context.target.out("Blocks that are there already are not in the ledger.\n");
+  context.target.out("Blocks that are there already have no stack.\n");
   return {};
 }
 

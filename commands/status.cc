@@ -16,6 +16,7 @@ constexpr const char* kEngine = "entry hooks";
 
 struct Outstanding {
   std::uint64_t heap_bytes = 0, heap_blocks = 0, mapped_bytes = 0, mapped_segments = 0;
+  std::uint64_t untracked_bytes = 0, untracked_blocks = 0;  // of the heap's
 };
 
 Outstanding outstanding(const Ledger& ledger) {
@@ -23,6 +24,9 @@ Outstanding outstanding(const Ledger& ledger) {
   for (const Allocation& allocation : ledger.allocations()) {
     (allocation.mapped ? sum.mapped_bytes : sum.heap_bytes) += allocation.block.size;
     ++(allocation.mapped ? sum.mapped_segments : sum.heap_blocks);
+    if (!allocation.untracked) continue;
+    sum.untracked_bytes += allocation.block.size;
+    ++sum.untracked_blocks;
   }
   return sum;
 }
@@ -82,6 +86,10 @@ std::string ledger_lines(const Ledger& ledger) {
                fmt::format("{} bytes in {} heap blocks", sum.heap_bytes, sum.heap_blocks));
   text += line("", fmt::format("{} bytes in {} mapped segments", sum.mapped_bytes,
                                sum.mapped_segments));
+  if (sum.untracked_blocks != 0) {
+    text += line("", fmt::format("of the heap blocks, {} bytes in {} are from before tracking",
+                                 sum.untracked_bytes, sum.untracked_blocks));
+  }
   text += line("since start", fmt::format("{} allocations, {} releases, {} bytes allocated",
                                           c.allocations, c.releases, c.bytes));
   text += line("releases", fmt::format("{} of unknown blocks, {} by the wrong function",
@@ -115,6 +123,7 @@ Json ledger_json(const Ledger& ledger) {
   return Json{
       {"outstanding",
        {{"heap", {{"bytes", sum.heap_bytes}, {"blocks", sum.heap_blocks}}},
+        {"untracked", {{"bytes", sum.untracked_bytes}, {"blocks", sum.untracked_blocks}}},
         {"mapped", {{"bytes", sum.mapped_bytes}, {"segments", sum.mapped_segments}}}}},
       {"since_start",
        {{"allocations", c.allocations}, {"releases", c.releases}, {"bytes", c.bytes}}},

@@ -72,12 +72,13 @@ Result<void> run(Context& context, const Arguments& arguments) {
 
   const OutstandingReport report{
       .ledger = **ledger,
-      .groups = group_by_stack(**ledger, selection->filter, order_of(arguments)),
+      .groups = group_by_stack(**ledger, selection->filter, order_of(arguments), context.shapes()),
       .limit = *limit,
       .addresses = arguments.has("--addresses"),
       .filter = selection->words,
       .time = time_of_day(),
-      .coverage = context.coverage(**ledger)};
+      .coverage = context.coverage(**ledger),
+      .shapes = &context.shapes()};
   FrameResolver frames = context.frame_resolver();
   const auto write = output->json() ? write_outstanding_json : write_outstanding_text;
   write(report, frames, context.target, output->sink());

@@ -18,11 +18,19 @@ constexpr std::size_t kMostFastbinChunks = 1u << 26;
 
 bool by_start(const Block& a, const Block& b) { return a.start < b.start; }
 
+// No hole and nobody else's memory from the one to the other: mprotect may have cut a heap into
+// several mappings.
+bool adjoin(const Mapping& first, const Mapping& last) {
+  const Mapping* m = &first;
+  while (m != &last && m[1].range.begin == m->range.end && !m[1].is_file()) ++m;
+  return m == &last;
+}
+
 class Walk {
  public:
   Walk(const Memory& memory, const Mappings& mappings, const std::vector<Module>& modules,
-       const Glibc& glibc)
-      : memory_(memory), mappings_(mappings), modules_(modules), glibc_(glibc) {}
+       const Glibc& glibc, std::span<const AddressRange> foreign)
+      : memory_(memory), mappings_(mappings), modules_(modules), glibc_(glibc), foreign_(foreign) {}
 
   HeapWalk run(std::span<const ThreadTcb> threads);
 
@@ -41,6 +49,7 @@ class Walk {
   const Mappings& mappings_;
   const std::vector<Module>& modules_;
   const Glibc& glibc_;
+  std::span<const AddressRange> foreign_;
   std::vector<Address> listed_;  // free although marked used; user addresses
   std::size_t listed_found_ = 0;
   HeapWalk out_;
@@ -119,9 +128,7 @@ AddressRange Walk::main_region(const Arena& arena) {
         fmt::format("main arena: its top chunk {:#x} is not mapped", arena.top));
     return {};
   }
-  const bool together =
-      begin != nullptr && first <= arena.top && (begin == top || top->name == "[heap]");
-  if (together) {
+  if (begin != nullptr && first <= arena.top && adjoin(*begin, *top)) {
     return {first, arena.top};
   }
   out_.messages.push_back(fmt::format(
@@ -137,7 +144,10 @@ void Walk::walk_main(const Arena& arena) {
   const auto top_size = memory_.read_value<std::uint64_t>(arena.top + 8);
   const std::uint64_t size = top_size.value_or(0) & ~kSizeFlags;
   const Mapping* mapping = find_mapping(mappings_, arena.top);
-  if (mapping != nullptr && size > mapping->range.end - arena.top) {
+  if (mapping == nullptr) return;
+  if (size <= mapping->range.end - arena.top) {
+    out_.regions.push_back({arena.top, arena.top + size});
+  } else {
     out_.messages.push_back(
         fmt::format("main arena: top chunk {:#x} is damaged (size {:#x})", arena.top, size));
   }
@@ -167,6 +177,7 @@ void Walk::take_out_internal(std::span<const Tcache> tcaches) {
 // Memory in which no mapped block can begin.
 std::vector<AddressRange> Walk::claimed() const {
   std::vector<AddressRange> claimed = out_.regions;
+  claimed.insert(claimed.end(), foreign_.begin(), foreign_.end());
   for (const Module& module : modules_) {
     claimed.push_back(module.range);
   }
@@ -218,7 +229,8 @@ HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
 
 Result<HeapWalk> walk_glibc_heap(const Memory& memory, const Mappings& mappings,
                                  const std::vector<Module>& modules,
-                                 std::span<const ThreadTcb> threads) {
+                                 std::span<const ThreadTcb> threads,
+                                 std::span<const AddressRange> foreign) {
   const auto glibc = find_glibc(modules);
   if (!glibc) {
     return tl::unexpected(glibc.error());
@@ -228,7 +240,7 @@ Result<HeapWalk> walk_glibc_heap(const Memory& memory, const Mappings& mappings,
     found = find_tcbs(memory, mappings, modules, *glibc);
     threads = found;
   }
-  return Walk(memory, mappings, modules, *glibc).run(threads);
+  return Walk(memory, mappings, modules, *glibc, foreign).run(threads);
 }
 
 }  // namespace heapledger

@@ -25,7 +25,7 @@ struct HeapWalk {
   std::vector<Block> internal;  // malloc's own: each thread's tcache_perthread_struct
   std::size_t mapped = 0;       // how many of `used` have a mapping of their own
   std::vector<AddressRange> unknown;  // heap memory that could not be classified
-  std::vector<AddressRange> regions;  // all heap memory walked, without mapped blocks
+  std::vector<AddressRange> regions;  // all heap memory, top chunks included, without mapped blocks
   // The arenas: they point at free and used chunks and own none. Not in it yet: the thread-local
   // words `tcache` and `thread_arena`.
   std::vector<AddressRange> metadata;
@@ -34,9 +34,11 @@ struct HeapWalk {
   bool complete() const { return messages.empty(); }
 };
 
-// `threads`: thread pointers where the debugger knows them; found in memory when empty.
+// `threads`: thread pointers where the debugger knows them; found in memory when empty. `foreign`:
+// memory in which no mapped block can begin.
 Result<HeapWalk> walk_glibc_heap(const Memory& memory, const Mappings& mappings,
                                  const std::vector<Module>& modules,
-                                 std::span<const ThreadTcb> threads);
+                                 std::span<const ThreadTcb> threads,
+                                 std::span<const AddressRange> foreign = {});
 
 }  // namespace heapledger

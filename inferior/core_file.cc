@@ -5,173 +5,169 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
-#include <utility>
+#include <optional>
+#include <string_view>
 
 namespace heapledger {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
 
-struct Note {
-  std::uint32_t type;
-  std::string_view name;
-  std::span<const std::byte> contents;
-};
-
-std::span<const std::byte> piece(std::span<const std::byte> bytes, std::uint64_t offset,
-                                 std::uint64_t size) {
-  if (offset > bytes.size()) return {};
-  return bytes.subspan(offset, std::min<std::uint64_t>(size, bytes.size() - offset));
+template <typename T>
+std::optional<T> value_at(std::span<const std::byte> bytes, std::uint64_t at) {
+  T value;
+  if (at > bytes.size() || bytes.size() - at < sizeof value) return std::nullopt;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
 }
 
-std::uint64_t aligned4(std::uint64_t n) { return (n + 3) & ~std::uint64_t{3}; }
+std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
-std::vector<Note> notes_of(const ElfFile& elf) {
-  std::vector<Note> notes;
-  for (const ElfSegment& segment : elf.segments()) {
+std::span<const std::byte> in_file(const ElfFile& core, const ElfSegment& segment) {
+  const auto file = core.bytes();
+  if (segment.offset >= file.size()) return {};
+  return file.subspan(segment.offset, std::min(segment.file_size, file.size() - segment.offset));
+}
+
+// Contents of the core's first note of this type by CORE; empty when there is none.
+std::span<const std::byte> find_note(const ElfFile& core, std::uint32_t type) {
+  for (const ElfSegment& segment : core.segments()) {
     if (segment.type != PT_NOTE) continue;
-    auto rest = piece(elf.bytes(), segment.offset, segment.file_size);
-    while (rest.size() >= sizeof(Elf64_Nhdr)) {
-      Elf64_Nhdr head;
-      std::memcpy(&head, rest.data(), sizeof head);
-      const std::uint64_t contents = sizeof head + aligned4(head.n_namesz);
-      const std::uint64_t end = contents + aligned4(head.n_descsz);
-      if (contents + head.n_descsz > rest.size()) break;
-      const auto* name = reinterpret_cast<const char*>(rest.data()) + sizeof head;
-      notes.push_back({head.n_type,
-                       std::string_view(name, std::min<std::size_t>(head.n_namesz, 16)),
-                       rest.subspan(contents, head.n_descsz)});
-      rest = rest.subspan(std::min<std::uint64_t>(end, rest.size()));
+    const auto notes = in_file(core, segment);
+    for (std::uint64_t at = 0;;) {
+      const auto header = value_at<Elf64_Nhdr>(notes, at);
+      if (!header) break;
+      const std::uint64_t contents = at + sizeof *header + round_up(header->n_namesz, 4);
+      if (contents > notes.size() || header->n_descsz > notes.size() - contents) break;
+      if (header->n_type == type) return notes.subspan(contents, header->n_descsz);
+      at = contents + round_up(header->n_descsz, 4);
     }
   }
-  return notes;
-}
-
-std::uint64_t word_at(std::span<const std::byte> bytes, std::uint64_t index) {
-  std::uint64_t value = 0;
-  if ((index + 1) * 8 <= bytes.size()) std::memcpy(&value, bytes.data() + index * 8, 8);
-  return value;
+  return {};
 }
 
 struct MappedFile {
   AddressRange range;
   std::uint64_t offset = 0;  // bytes
-  std::string path;
+  std::string name;
 };
 
-// NT_FILE: count, page size, count x (start, end, offset in pages), then the paths, each with its 0.
+// NT_FILE: count, page size, then (begin, end, offset in pages) each, then the names.
 std::vector<MappedFile> mapped_files(std::span<const std::byte> note) {
   std::vector<MappedFile> files;
-  const std::uint64_t count = word_at(note, 0), page = word_at(note, 1);
-  if (count > note.size() / 24) return files;
-  auto names = piece(note, (2 + 3 * count) * 8, note.size());
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const auto end = std::find(names.begin(), names.end(), std::byte{0});
-    MappedFile file;
-    file.range = {word_at(note, 2 + 3 * i), word_at(note, 3 + 3 * i)};
-    file.offset = word_at(note, 4 + 3 * i) * page;
-    file.path.assign(reinterpret_cast<const char*>(names.data()),
-                     std::size_t(end - names.begin()));
-    names = names.subspan(std::size_t(end - names.begin()) + (end == names.end() ? 0 : 1));
-    if (file.range.begin < file.range.end) files.push_back(std::move(file));
+  const auto count = value_at<std::uint64_t>(note, 0);
+  const auto page = value_at<std::uint64_t>(note, 8);
+  if (!count || !page || *count > note.size() / 24) return files;
+  std::uint64_t name = 16 + *count * 24;
+  for (std::uint64_t i = 0; i < *count && name < note.size(); ++i) {
+    const auto words = value_at<std::array<std::uint64_t, 3>>(note, 16 + i * 24);
+    const auto* text = reinterpret_cast<const char*>(note.data()) + name;
+    const std::size_t length = strnlen(text, note.size() - name);
+    if (!words || (*words)[0] >= (*words)[1]) break;
+    files.push_back({{(*words)[0], (*words)[1]}, (*words)[2] * *page, std::string(text, length)});
+    name += length + 1;
   }
   return files;
 }
 
-Address entry_of(std::span<const std::byte> auxv) {
-  for (std::uint64_t i = 0; (i + 2) * 8 <= auxv.size(); i += 2) {
-    if (word_at(auxv, i) == AT_ENTRY) return word_at(auxv, i + 1);
+using AuxiliaryVector = std::map<std::uint64_t, std::uint64_t>;
+
+AuxiliaryVector auxiliary_vector(std::span<const std::byte> note) {
+  AuxiliaryVector values;
+  for (std::uint64_t at = 0; const auto entry = value_at<Elf64_auxv_t>(note, at); at += 16) {
+    values.try_emplace(entry->a_type, entry->a_un.a_val);
   }
-  return 0;
+  return values;
 }
 
-// Segments of the core, and file mappings it left out (text is usually not dumped).
-Mappings mappings_of(const ElfFile& elf, const std::vector<MappedFile>& files) {
-  Mappings mappings;
-  for (const ElfSegment& segment : elf.segments()) {
-    if (segment.type != PT_LOAD || segment.memory_size == 0) continue;
-    Mapping mapping;
-    mapping.range = {segment.address, segment.address + segment.memory_size};
-    mapping.readable = (segment.flags & PF_R) != 0;
-    mapping.writable = (segment.flags & PF_W) != 0;
-    mapping.executable = (segment.flags & PF_X) != 0;
-    mappings.push_back(std::move(mapping));
+std::uint64_t value_of(const AuxiliaryVector& vector, std::uint64_t key) {
+  const auto found = vector.find(key);
+  return found == vector.end() ? 0 : found->second;
+}
+
+bool by_address(const Mapping& a, const Mapping& b) { return a.range.begin < b.range.begin; }
+
+bool in_memory_file(std::string_view name) {
+  return name.starts_with("/dev/zero") || name.starts_with("/dev/shm/") ||
+         name.starts_with("/memfd:") || name.starts_with("/SYSV");
+}
+
+// A core does not tell shared from private. Private writable memory of a file is in it as soon as it
+// was written to; what is not in it is taken for shared, the scan's word for "not the program's own".
+void make_file(Mapping& mapping, const MappedFile& file, bool has_contents) {
+  mapping.name = file.name;
+  mapping.file_offset = file.offset + (mapping.range.begin - file.range.begin);
+  mapping.inode = std::hash<std::string>()(file.name) | 1;
+  mapping.shared = in_memory_file(file.name) || (mapping.writable && !has_contents);
+}
+
+Mapping mapping_of(const ElfSegment& segment) {
+  return {.range = {segment.address, round_up(segment.address + segment.memory_size, kPage)},
+          .readable = (segment.flags & PF_R) != 0,
+          .writable = (segment.flags & PF_W) != 0,
+          .executable = (segment.flags & PF_X) != 0};
+}
+
+// gcore leaves out what is unmodified: text and read-only data. Which of the two is not said.
+Mapping mapping_of(const MappedFile& file) {
+  Mapping mapping{.range = file.range, .readable = true, .executable = true};
+  make_file(mapping, file, false);
+  return mapping;
+}
+
+const MappedFile* file_at(const std::vector<MappedFile>& files, Address address) {
+  for (const MappedFile& file : files) {
+    if (file.range.contains(address)) return &file;
   }
-  std::sort(mappings.begin(), mappings.end(),
-            [](const Mapping& a, const Mapping& b) { return a.range.begin < b.range.begin; });
+  return nullptr;
+}
+
+void add_segments(CoreFile& core, const std::vector<MappedFile>& files) {
+  for (const ElfSegment& segment : core.elf->segments()) {
+    if (segment.type != PT_LOAD || segment.memory_size == 0) continue;
+    Mapping mapping = mapping_of(segment);
+    const std::uint64_t present = in_file(*core.elf, segment).size();
+    if (const MappedFile* file = file_at(files, mapping.range.begin)) {
+      make_file(mapping, *file, segment.file_size != 0);
+    }
+    if (mapping.writable) core.bytes_cut_off += segment.file_size - present;
+    core.mappings.push_back(std::move(mapping));
+  }
+  std::sort(core.mappings.begin(), core.mappings.end(), by_address);
+}
+
+void add_left_out(Mappings& mappings, const std::vector<MappedFile>& files) {
   Mappings left_out;
   for (const MappedFile& file : files) {
-    bool found = false;
-    for (Mapping& mapping : mappings) {
-      if (!mapping.range.overlaps(file.range)) continue;
-      found = true;
-      mapping.name = file.path;
-      mapping.inode = 1;
-      mapping.file_offset = file.offset + (mapping.range.begin - file.range.begin);
+    const auto next = std::partition_point(
+        mappings.begin(), mappings.end(),
+        [&](const Mapping& m) { return m.range.end <= file.range.begin; });
+    if (next == mappings.end() || !next->range.overlaps(file.range)) {
+      left_out.push_back(mapping_of(file));
     }
-    if (found) continue;
-    Mapping mapping;
-    mapping.range = file.range;
-    mapping.readable = true;
-    mapping.inode = 1;
-    mapping.file_offset = file.offset;
-    mapping.name = file.path;
-    left_out.push_back(std::move(mapping));
   }
   mappings.insert(mappings.end(), left_out.begin(), left_out.end());
-  std::sort(mappings.begin(), mappings.end(),
-            [](const Mapping& a, const Mapping& b) { return a.range.begin < b.range.begin; });
-  return mappings;
+  std::sort(mappings.begin(), mappings.end(), by_address);
 }
 
-// Where the file was loaded: its first mapping shows its first loadable segment.
-void place(Module& module, const MappedFile& first) {
-  bool is_first = true;
-  for (const ElfSegment& segment : module.elf->segments()) {
-    if (segment.type != PT_LOAD) continue;
-    if (std::exchange(is_first, false)) {
-      module.bias = first.range.begin - first.offset - (segment.address - segment.offset);
+void name_kernels(Mappings& mappings, const AuxiliaryVector& auxiliary) {
+  constexpr Address kVsyscall = 0xffffffffff600000;
+  const Address vdso = value_of(auxiliary, AT_SYSINFO_EHDR);
+  const Address on_stack = value_of(auxiliary, AT_RANDOM);
+  for (std::size_t i = 0; i < mappings.size(); ++i) {
+    Mapping& mapping = mappings[i];
+    if (mapping.range.begin == kVsyscall) mapping.name = "[vsyscall]";
+    if (on_stack != 0 && mapping.range.contains(on_stack)) mapping.name = "[stack]";
+    if (vdso == 0 || !mapping.range.contains(vdso)) continue;
+    mapping.name = "[vdso]";
+    // Its data pages stand in front of it.
+    for (std::size_t j = i; j-- > 0 && mappings[j].range.end == mappings[j + 1].range.begin &&
+                            !mappings[j].writable && !mappings[j].is_file();) {
+      mappings[j].name = "[vvar]";
     }
-    // Up to the end of .bss, which is no mapping of the file.
-    const Address end = module.bias + segment.address + segment.memory_size;
-    module.range.end = std::max(module.range.end, (end + kPage - 1) / kPage * kPage);
-    if ((segment.flags & PF_X) == 0) continue;
-    const AddressRange code{module.bias + segment.address / kPage * kPage,
-                            module.bias + segment.address + segment.memory_size};
-    if (module.code.begin == 0) module.code = code;
-    module.code = {std::min(module.code.begin, code.begin), std::max(module.code.end, code.end)};
   }
-}
-
-std::vector<Module> modules_of(const std::vector<MappedFile>& files, Address entry) {
-  std::map<std::string, std::vector<const MappedFile*>> by_path;
-  for (const MappedFile& file : files) by_path[file.path].push_back(&file);
-  std::vector<Module> modules;
-  for (const auto& [path, pieces] : by_path) {
-    auto elf = ElfFile::open(path);
-    Module module;
-    module.path = path;
-    module.name = path.substr(path.rfind('/') + 1);
-    module.range = {pieces.front()->range.begin, pieces.front()->range.end};
-    for (const MappedFile* file : pieces) {
-      module.range = {std::min(module.range.begin, file->range.begin),
-                      std::max(module.range.end, file->range.end)};
-    }
-    if (elf) {
-      module.elf = *elf;
-      const auto first =
-          std::min_element(pieces.begin(), pieces.end(), [](const auto* a, const auto* b) {
-            return a->range.begin < b->range.begin;
-          });
-      place(module, **first);
-    }
-    module.is_program = entry != 0 && module.range.contains(entry);
-    modules.push_back(std::move(module));
-  }
-  std::sort(modules.begin(), modules.end(),
-            [](const Module& a, const Module& b) { return a.range.begin < b.range.begin; });
-  return modules;
 }
 
 }  // namespace
@@ -181,14 +177,18 @@ Result<CoreFile> read_core_file(const std::string& path) {
   if (!elf) return tl::unexpected(elf.error());
   if ((*elf)->type() != ET_CORE) return fail("{} is no core file", path);
   CoreFile core{.elf = *elf};
-  std::vector<MappedFile> files;
-  for (const Note& note : notes_of(**elf)) {
-    if (!note.name.starts_with("CORE")) continue;
-    if (note.type == NT_FILE) files = mapped_files(note.contents);
-    if (note.type == NT_AUXV) core.entry = entry_of(note.contents);
+  const auto auxiliary = auxiliary_vector(find_note(**elf, NT_AUXV));
+  core.entry = value_of(auxiliary, AT_ENTRY);
+  const std::vector<MappedFile> files = mapped_files(find_note(**elf, NT_FILE));
+  add_segments(core, files);
+  add_left_out(core.mappings, files);
+  name_kernels(core.mappings, auxiliary);
+  if (auto modules = ModuleList::read(0, core.mappings, CoreMemory(core.elf, {}))) {
+    core.modules = std::move(*modules);
   }
-  core.mappings = mappings_of(**elf, files);
-  core.modules = modules_of(files, core.entry);
+  for (Module& module : core.modules) {
+    module.is_program = core.entry != 0 && module.range.contains(core.entry);
+  }
   return core;
 }
 

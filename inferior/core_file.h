@@ -3,6 +3,9 @@
 // What a core file tells of its process beside memory: mappings (PT_LOAD, and the NT_FILE note for
 // which file each showed), the modules behind them, and where its program began (NT_AUXV). See core(5)
 // and the kernel's fs/binfmt_elf.c.
+//
+// The kernel lists every mapping and leaves the contents of unmodified file pages out. gdb's gcore does
+// not list those at all, and calls memory that cannot be accessed readable.
 #pragma once
 
 #include <memory>
@@ -18,9 +21,16 @@ namespace heapledger {
 
 struct CoreFile {
   std::shared_ptr<const ElfFile> elf;
-  Mappings mappings;            // inode 1 stands for any file
-  std::vector<Module> modules;  // sorted by address; a file that cannot be opened has a null `elf`
-  Address entry = 0;            // AT_ENTRY, 0: unknown
+  // As /proc/PID/maps would have listed them, as far as the core tells: a file's inode is made up from
+  // its name; of anonymous memory only [stack], [vdso], [vvar] and [vsyscall] have names.
+  Mappings mappings;
+  // Sorted by address. Files are taken only where they are the mapped ones (headers and build-id); else
+  // `elf` is null, or what of the file is in the core.
+  std::vector<Module> modules;
+  Address entry = 0;  // AT_ENTRY, 0: unknown
+  // Of writable memory, bytes that the file was cut off before. What a filter left out
+  // (coredump_filter) is not counted here: it reads as missing.
+  std::uint64_t bytes_cut_off = 0;
 };
 
 // The Error names the path and what is wrong with it.

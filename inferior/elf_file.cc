@@ -160,7 +160,9 @@ Result<void> ElfFile::Impl::read_segments(Elf* elf) {
     if (gelf_getphdr(elf, static_cast<int>(i), &h) == nullptr) {
       return fail("cannot read {}: {}", name, elf_errmsg(-1));
     }
-    if (h.p_type == PT_LOAD && !inside(h.p_offset, h.p_filesz, bytes.view().size())) {
+    // A core is often cut off; its segments may reach beyond the file.
+    if (h.p_type == PT_LOAD && header.e_type != ET_CORE &&
+        !inside(h.p_offset, h.p_filesz, bytes.view().size())) {
       return fail("cannot read {}: truncated, segment {} ends at byte {} of {}", name, i,
                   h.p_offset + h.p_filesz, bytes.view().size());
     }

@@ -55,7 +55,7 @@ class ElfFile {
   std::uint16_t type() const;       // ET_EXEC, ET_DYN, ET_CORE ...
   std::uint64_t entry() const;
   bool has_interpreter() const;     // PT_INTERP: false for static and static-PIE programs
-  std::span<const ElfSegment> segments() const;
+  std::span<const ElfSegment> segments() const;  // in the file; those of a core may reach beyond it
   std::span<const ElfSection> sections() const;
   const ElfSection* section(std::string_view name) const;
   std::span<const std::byte> bytes() const;                       // the whole file

@@ -8,7 +8,6 @@
 #include <charconv>
 #include <cstring>
 
-#include "inferior/core_memory.h"
 #include "inferior/elf_file.h"
 #include "inferior/local_memory.h"
 #include "plugin/evaluation.h"
@@ -57,21 +56,6 @@ std::optional<bool> same_bytes(lldb::SBProcess process, Address address, std::si
 std::string core_path(lldb::SBProcess process) {
   if (!has("_ZN4lldb9SBProcess11GetCoreFileEv")) return "";
   return path_of(process.GetCoreFile());
-}
-
-// From the files where they can be read: LLDB's own read of a core takes a lock, and minidumps or
-// cores that were cut off are left to it.
-std::unique_ptr<Memory> memory_of_core(lldb::SBTarget target) {
-  const auto core = ElfFile::open(core_path(target.GetProcess()));
-  if (!core) return std::make_unique<SessionMemory>(target, session_mappings(target));
-  std::vector<CoreMemory::Backing> modules;
-  for (std::uint32_t i = 0; i < target.GetNumModules(); ++i) {
-    lldb::SBModule module = target.GetModuleAtIndex(i);
-    const auto bias = bias_of(module, target);
-    auto elf = ElfFile::open(path_of(module.GetFileSpec()));
-    if (bias && elf) modules.push_back({loaded_range(module, target), *bias, std::move(*elf)});
-  }
-  return std::make_unique<CoreMemory>(*core, std::move(modules));
 }
 
 }  // namespace
@@ -188,7 +172,11 @@ const Memory& LldbTarget::memory() {
       memory_ = std::make_unique<LocalMemory>(pid());
       break;
     case ProcessKind::core:
-      memory_ = memory_of_core(target_);
+      core_.reset();
+      if (auto core = read_core_file(core_path(process()))) core_ = std::move(*core);
+      // LLDB's own read of a core takes a lock; minidumps are left to it.
+      memory_ = core_ ? memory_of(*core_)
+                      : std::make_unique<SessionMemory>(target_, session_mappings(target_));
       break;
     case ProcessKind::live_remote:
       memory_ = std::make_unique<SessionMemory>(target_, session_mappings(target_));
@@ -203,6 +191,10 @@ Result<Mappings> LldbTarget::mappings() {
       return fail("cannot read the mappings: there is no process");
     case ProcessKind::live_local:
       return read_mappings(pid());
+    case ProcessKind::core:
+      memory();  // opens the core
+      if (core_) return core_->mappings;
+      return session_mappings(target_);
     default:
       return session_mappings(target_);
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "inferior/core_file.h"
 #include "inferior/target.h"
 #include "plugin/console.h"
 #include "plugin/module_history.h"
@@ -80,6 +81,7 @@ class LldbTarget final : public Target {
   };
   Known known_;
   std::unique_ptr<Memory> memory_;
+  std::optional<CoreFile> core_;  // when memory_ is an ELF core's
   Known memory_of_;
   std::uint64_t memory_stop_ = 0;
 };

@@ -60,6 +60,15 @@ Json frames_json(std::span<const SymbolFrame> frames) {
   return list;
 }
 
+Json shape_json(const BlockShape& shape) {
+  const bool object = shape.guess == BlockShape::Guess::object;
+  const bool text = shape.guess == BlockShape::Guess::text;
+  return Json{{"min_size", shape.min_size},
+              {"max_size", shape.max_size},
+              {"guess", object ? Json("object") : text ? Json("text") : Json(nullptr)},
+              {"type", object ? Json(shape.type) : Json(nullptr)}};
+}
+
 std::string json_text(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

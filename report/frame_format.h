@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/block_shapes.h"
 #include "inferior/mappings.h"
 #include "inferior/target.h"
 
@@ -25,6 +26,7 @@ std::string valgrind_frame(const SymbolFrame& frame, const Mappings& mappings);
 
 Json frame_json(const SymbolFrame& frame);
 Json frames_json(std::span<const SymbolFrame> frames);
+Json shape_json(const BlockShape& shape);
 
 // Text of a JSON value; bytes that are not UTF-8 (a hostile file name) are replaced, never thrown at.
 std::string json_text(const Json& value);

@@ -22,6 +22,16 @@ RecordSelection select_records(const LeakReport& report) {
   return selection;
 }
 
+std::vector<CodeAddress> stack_of(const LeakReport& report, const LossRecord& record) {
+  if (shape_of(report, record) != nullptr) return {};
+  return report.ledger.stack(record.key);
+}
+
+const BlockShape* shape_of(const LeakReport& report, const LossRecord& record) {
+  if ((record.key & kUsableSize) == 0) return nullptr;
+  return &report.shapes->shape(record.key & ~kUsableSize);
+}
+
 std::vector<std::string> scan_notes(const LeakReport& report) {
   const Scan& scan = report.scan.scan;
   std::vector<std::string> notes = describe(scan.coverage());

@@ -29,6 +29,7 @@ struct LeakReport {
   bool at_exit = false;              // the words of the first line
   LedgerCoverage coverage;
   Mappings mappings;                 // where modules without line numbers are
+  const BlockShapes* shapes = nullptr;  // of untracked allocations; needed when there are any
 };
 
 // Both stream into `out` and end early but well-formed when the user interrupts.
@@ -48,6 +49,10 @@ struct RecordSelection {
   std::size_t cut = 0;  // by the limit
 };
 RecordSelection select_records(const LeakReport& report);
+
+// The shape of a record of untracked blocks; nullptr: tracked ones, with a stack.
+std::vector<CodeAddress> stack_of(const LeakReport& report, const LossRecord& record);
+const BlockShape* shape_of(const LeakReport& report, const LossRecord& record);
 
 // What could not be seen, and roots that hold suspiciously much, as sentences.
 std::vector<std::string> scan_notes(const LeakReport& report);

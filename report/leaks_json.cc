@@ -2,7 +2,8 @@
 //
 // {"summary":{"definitely_lost":{"bytes","blocks"},...},
 //  "records":[{"kind","bytes","blocks","indirect_bytes","indirect_blocks","loss_record",
-//              "stack":[frame],"addresses":[{"address","size"}]}],
+//              "stack":[frame],"addresses":[{"address","size"}],
+//              "shape":{"min_size","max_size","guess","type"} }],   (blocks that nobody tracked)
 //  "loss_records","interrupted","coverage":{...,"notes":[""]}}
 #include <fmt/format.h>
 
@@ -42,7 +43,8 @@ Json record_json(const LeakReport& report, const NumberedRecord& numbered,
             {"indirect_bytes", record.indirect_bytes},
             {"indirect_blocks", record.indirect_blocks},
             {"loss_record", numbered.number},
-            {"stack", frames_json(frames.frames(report.ledger.stack(record.key)))}};
+            {"stack", frames_json(frames.frames(stack_of(report, record)))}};
+  if (const BlockShape* shape = shape_of(report, record)) json["shape"] = shape_json(*shape);
   if (!report.addresses) return json;
   Json list = Json::array();
   for (BlockIndexNumber block : report.scan.scan.members(record)) {
@@ -84,7 +86,7 @@ void write_leaks_json(const LeakReport& report, FrameResolver& frames, Target& t
     const std::size_t end = std::min(selection.shown.size(), done + kRecordsPerLookup);
     std::vector<std::vector<CodeAddress>> stacks;
     for (std::size_t i = done; i < end; ++i) {
-      stacks.push_back(report.ledger.stack(selection.shown[i].record.key));
+      stacks.push_back(stack_of(report, selection.shown[i].record));
     }
     frames.prepare(stacks);
     for (; done < end; ++done) {

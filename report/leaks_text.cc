@@ -37,13 +37,13 @@ std::string heap_summary(const LeakReport& report) {
     in_use.bytes += total.bytes;
     in_use.blocks += total.blocks;
   }
+  const std::string first = fmt::format("HEAP SUMMARY:\n    in use at {}: {}\n",
+                                        report.at_exit ? "exit" : "stop", amount(in_use));
+  if (!report.coverage.recorded) return first + "  total heap usage: unknown, not tracked\n\n";
   const LedgerCounters& counters = report.ledger.counters();
-  return fmt::format(
-      "HEAP SUMMARY:\n"
-      "    in use at {}: {}\n"
-      "  total heap usage: {} allocs, {} frees, {} bytes allocated\n\n",
-      report.at_exit ? "exit" : "stop", amount(in_use), with_commas(counters.allocations),
-      with_commas(counters.releases), with_commas(counters.bytes));
+  return first + fmt::format("  total heap usage: {} allocs, {} frees, {} bytes allocated\n\n",
+                             with_commas(counters.allocations), with_commas(counters.releases),
+                             with_commas(counters.bytes));
 }
 
 std::string heuristics(const Summary& summary) {
@@ -83,7 +83,10 @@ std::string record_head(const NumberedRecord& numbered, std::size_t all) {
 
 std::string stack_lines(const LeakReport& report, const LossRecord& record,
                         const FrameResolver& frames) {
-  const std::vector<CodeAddress> stack = report.ledger.stack(record.key);
+  if (const BlockShape* shape = shape_of(report, record)) {
+    return fmt::format("   {}\n   {}\n", kBeforeTracking, shape_words(*shape));
+  }
+  const std::vector<CodeAddress> stack = stack_of(report, record);
   if (stack.empty()) return "   <stack not recorded>\n";
   std::string text;
   const char* word = "at";
@@ -111,7 +114,7 @@ std::size_t write_records(const LeakReport& report, const RecordSelection& selec
     const std::size_t end = std::min(selection.shown.size(), done + kRecordsPerLookup);
     std::vector<std::vector<CodeAddress>> stacks;
     for (std::size_t i = done; i < end; ++i) {
-      stacks.push_back(report.ledger.stack(selection.shown[i].record.key));
+      stacks.push_back(stack_of(report, selection.shown[i].record));
     }
     frames.prepare(stacks);
     for (; done < end; ++done) {

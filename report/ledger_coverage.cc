@@ -15,7 +15,8 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
                           .dropped_stacks = counters.dropped_stacks,
                           .in_flight = counters.in_flight,
                           .damaged = ledger.damaged(),
-                          .unseen_releases = ledger.unseen_releases()};
+                          .unseen_releases = ledger.unseen_releases(),
+                          .untracked = ledger.untracked()};
   coverage.truncated_stacks = std::uint64_t(
       std::count_if(allocations.begin(), allocations.end(),
                     [](const Allocation& a) { return bool(a.truncated); }));
@@ -27,11 +28,33 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
   return coverage;
 }
 
+namespace {
+
+std::string late_note(const LedgerCoverage& coverage) {
+  if (!coverage.heap_not_walked.empty()) {
+    return fmt::format("tracking was not seen to begin with the process: blocks from before it are "
+                       "neither listed nor judged ({})", coverage.heap_not_walked);
+  }
+  constexpr std::string_view kUsable = "their sizes are usable bytes, a little more than asked for";
+  if (!coverage.recorded) {
+    return fmt::format("not tracked: blocks are those of malloc's own structures, without stacks; {}",
+                       kUsable);
+  }
+  return fmt::format("tracking was not seen to begin with the process: {} blocks from before it have "
+                     "no stack; {}", coverage.untracked, kUsable);
+}
+
+}  // namespace
+
 std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
   std::vector<std::string> notes;
-  if (coverage.started_late) {
-    notes.push_back("tracking was not seen to begin with the process: blocks from before it are "
-                    "neither listed nor judged");
+  if (coverage.started_late) notes.push_back(late_note(coverage));
+  for (const std::string& damage : coverage.heap_damage) {
+    notes.push_back(fmt::format("malloc's own structures: {}", damage));
+  }
+  if (!coverage.heap_damage.empty()) {
+    notes.push_back("blocks that malloc's structures do not show are not judged, and memory that "
+                    "could not be made out counts as a root: leaks may be missing");
   }
   if (coverage.dropped != 0) {
     notes.push_back(fmt::format(
@@ -93,6 +116,11 @@ Json coverage_json(const LedgerCoverage& coverage) {
         {{"module", entry.module}, {"function", entry.function}, {"reason", entry.reason}});
   }
   return Json{{"started_late", coverage.started_late},
+              {"recorded", coverage.recorded},
+              {"untracked", coverage.untracked},
+              {"heap_not_walked", coverage.heap_not_walked.empty() ? Json(nullptr)
+                                                                    : Json(coverage.heap_not_walked)},
+              {"heap_damage", coverage.heap_damage},
               {"dropped", coverage.dropped},
               {"dropped_mappings", coverage.dropped_mappings},
               {"dropped_stacks", coverage.dropped_stacks},

@@ -22,6 +22,7 @@ struct OutstandingReport {
   std::string filter;                    // "--older 500 --min-size 4096", empty: none
   std::string time;                      // "12:34:56"
   LedgerCoverage coverage;
+  const BlockShapes* shapes = nullptr;   // of untracked allocations; needed when there are any
 };
 
 // Both stream into `out`, look frames up as they go, and end early but well-formed when the user

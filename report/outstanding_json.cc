@@ -2,6 +2,7 @@
 //
 // {"kind":"outstanding",
 //  "groups":[{"bytes","count","oldest_ms","incomplete","stack":[frame],
+//             "shape":{"min_size","max_size","guess","type"},       (blocks that nobody tracked)
 //             "allocations":[{"address","size","age_ms","thread","kind","in_flight"}]}],
 //  "total":{"bytes","count","groups"},"shown","interrupted","coverage":{}}
 //
@@ -47,11 +48,13 @@ void write_group(const OutstandingReport& report, const OutstandingGroup& group,
                  const FrameResolver& frames, const Sink& out) {
   const bool incomplete = std::any_of(group.allocations.begin(), group.allocations.end(),
                                       [](const Allocation* a) { return bool(a->truncated); });
-  std::string text = json_text(Json{{"bytes", group.bytes},
-                                    {"count", group.count},
-                                    {"oldest_ms", or_null(group.oldest_ms)},
-                                    {"incomplete", incomplete},
-                                    {"stack", frames_json(frames.frames(group.stack))}});
+  Json json{{"bytes", group.bytes},
+            {"count", group.count},
+            {"oldest_ms", or_null(group.oldest_ms)},
+            {"incomplete", incomplete},
+            {"stack", frames_json(frames.frames(group.stack))}};
+  if (group.shape) json["shape"] = shape_json(report.shapes->shape(*group.shape));
+  std::string text = json_text(json);
   text.pop_back();  // its '}' comes after the allocations
   out(text);
   if (report.addresses) write_allocations(report.ledger, group, out);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "report/numbers.h"
 #include "report/outstanding.h"
 
 namespace heapledger {
@@ -30,7 +31,12 @@ bool write_addresses(const OutstandingGroup& group, Target& target, const Sink& 
   return true;
 }
 
-std::string stack_lines(const OutstandingGroup& group, const FrameResolver& frames) {
+std::string stack_lines(const OutstandingReport& report, const OutstandingGroup& group,
+                        const FrameResolver& frames) {
+  if (group.shape) {
+    return fmt::format("\t\t{}\n\t\t{}\n", kBeforeTracking,
+                       shape_words(report.shapes->shape(*group.shape)));
+  }
   if (group.stack.empty()) return "\t\t<stack not recorded>\n";
   std::string text;
   for (const SymbolFrame& frame : frames.frames(group.stack)) {
@@ -42,11 +48,11 @@ std::string stack_lines(const OutstandingGroup& group, const FrameResolver& fram
   return text;
 }
 
-bool write_group(const OutstandingGroup& group, bool addresses, const FrameResolver& frames,
-                 Target& target, const Sink& out) {
-  if (addresses && !write_addresses(group, target, out)) return false;
+bool write_group(const OutstandingReport& report, const OutstandingGroup& group,
+                 const FrameResolver& frames, Target& target, const Sink& out) {
+  if (report.addresses && !write_addresses(group, target, out)) return false;
   out(fmt::format("\t{} bytes in {} allocations from stack\n{}", group.bytes, group.count,
-                  stack_lines(group, frames)));
+                  stack_lines(report, group, frames)));
   return true;
 }
 
@@ -75,7 +81,7 @@ void write_outstanding_text(const OutstandingReport& report, FrameResolver& fram
     for (std::size_t i = shown; i < end; ++i) stacks.push_back(report.groups[i].stack);
     frames.prepare(stacks);
     for (; shown < end; ++shown) {
-      stopped = !write_group(report.groups[shown], report.addresses, frames, target, out);
+      stopped = !write_group(report, report.groups[shown], frames, target, out);
       if (stopped) break;
     }
     if (shown == count || stopped) break;

@@ -48,6 +48,10 @@ class Blocks {
 
   // "0x5580c000, 64 bytes, allocated at add_entry+0x31 [app] cache.cc:88"
   std::string words(BlockIndexNumber number) {
+    if (scan_.allocation(ledger_, number).untracked) {
+      return fmt::format("{:#x}, {} bytes, {}", block(number).start, block(number).size,
+                         kBeforeTracking);
+    }
     const auto frame = top_frame(number);
     return fmt::format("{:#x}, {} bytes, allocated at {}", block(number).start,
                        block(number).size, frame ? memleak_frame(*frame) : "<stack not recorded>");

@@ -31,6 +31,8 @@ struct Allocation {
   bool truncated : 1 = false;  // the stack is incomplete
   bool in_flight : 1 = false;  // a realloc of it was in progress
   bool mapped : 1 = false;     // a mapped segment (mmap, mremap, shmat), not a heap block
+  // Known from the allocator's own structures alone: address and usable bytes, nothing else.
+  bool untracked : 1 = false;
 };
 
 struct LedgerCounters {
@@ -72,6 +74,13 @@ class Ledger {
   // moment is that of the newest entry: nothing in a core says when it was written.
   std::optional<std::uint64_t> age_ms(const Allocation& allocation) const;
   const LedgerCounters& counters() const { return counters_; }
+
+  // Takes in the blocks that the allocator's own structures show at the same stop (sorted by start,
+  // usable bytes). What the agent recorded keeps its record; the others become untracked
+  // allocations. With `recording` false the agent saw nothing of late: a record stays only where
+  // the allocator still has a block that it fits.
+  void join_heap(std::span<const Block> used, bool recording);
+  std::uint64_t untracked() const { return untracked_; }  // blocks
   std::uint64_t damaged() const { return damaged_; }  // entries that made no sense, skipped
   // Leaves out of the mapped segments what the process has not mapped any more: it was released by a way
   // that is not hooked (a raw system call, a call inside the C library). `now`: all of its mappings.
@@ -92,6 +101,7 @@ class Ledger {
   LedgerCounters counters_;
   std::uint64_t damaged_ = 0;
   std::uint64_t unseen_releases_ = 0;
+  std::uint64_t untracked_ = 0;
   std::uint64_t now_ticks_ = 0;
   double ms_per_tick_ = 0;  // 0: no time
 };

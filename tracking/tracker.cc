@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "inferior/target_modules.h"
 #include "tracking/agent_image.h"
 #include "tracking/agent_memory.h"
 #include "tracking/code_map.h"
@@ -111,7 +112,7 @@ struct Tracker::Impl {
   Result<Picture> look() {
     auto mappings = target.mappings();
     if (!mappings) return tl::unexpected(mappings.error());
-    auto modules = ModuleList::read(target.pid(), *mappings, target.memory());
+    auto modules = read_modules(target, *mappings);
     if (!modules) return tl::unexpected(modules.error());
     return Picture{std::move(*mappings), std::move(*modules)};
   }

@@ -37,7 +37,8 @@ TEST_F(BadInput, RunningProcess) {
 
 TEST_F(BadInput, NotTracked) {
   for (const char* line : kNeedALedger) {
-    EXPECT_EQ(error(line), "process 4711 is not tracked: `leaks start` tracks it from now on");
+    EXPECT_EQ(error(line), "process 4711 is not tracked (cannot find the heap: no module is glibc): "
+                           "`leaks start` tracks it from now on");
   }
   EXPECT_EQ(error("stop"), "process 4711 is not tracked");
 }
@@ -45,7 +46,8 @@ TEST_F(BadInput, NotTracked) {
 TEST_F(BadInput, CoreWithoutALedger) {
   target.kind_ = ProcessKind::core;
   for (const char* line : kNeedALedger) {
-    EXPECT_EQ(error(line), "this core has no ledger: its process was not tracked");
+    EXPECT_EQ(error(line), "this core has no ledger: its process was not tracked (cannot find the "
+                           "heap: no module is glibc)");
   }
   EXPECT_EQ(error("start"), "a core file cannot be tracked: there is no process");
   EXPECT_EQ(error("stop"), "a core file is not tracked: there is no process");

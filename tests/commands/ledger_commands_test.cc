@@ -70,7 +70,7 @@ TEST_F(LedgerCommands, ALateStartIsSaid) {
   const std::string text = out("top");
   EXPECT_EQ(text.substr(text.find("note:")),
             "note: tracking was not seen to begin with the process: blocks from before it are "
-            "neither listed nor judged\n");
+            "neither listed nor judged (cannot find the heap: no module is glibc)\n");
 }
 
 TEST_F(LedgerCommands, JsonOfTop) {

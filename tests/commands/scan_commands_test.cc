@@ -254,8 +254,8 @@ TEST_F(AtExitTest, TooLittleSeenIsNoPass) {
 TEST_F(AtExitTest, AnUntrackedProcessIsNotJudged) {
   context.read_ledger = nullptr;
   EXPECT_EQ(ends_with("at-exit", 0), 2);
-  EXPECT_EQ(text, "heapledger: not judged: process 4711 is not tracked: `leaks start` tracks it from "
-                  "now on\n");
+  EXPECT_EQ(text, "heapledger: not judged: process 4711 is not tracked (cannot find the heap: "
+                  "no module is glibc): `leaks start` tracks it from now on\n");
 }
 
 TEST_F(AtExitTest, VerdictRepeatsTheJudgement) {

@@ -1,52 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inferior/core_memory.h"
 
-#include <elf.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstring>
 #include <string>
+
+#include "tests/inferior/elf_image.h"
 
 namespace heapledger {
 namespace {
 
-struct Segment {
-  Address address;
-  std::string bytes;        // what the file has
-  std::uint64_t memory_size;
-};
-
-std::vector<std::byte> elf_image(std::uint16_t type, const std::vector<Segment>& segments) {
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = type;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_ehsize = sizeof header;
-  header.e_phoff = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = static_cast<std::uint16_t>(segments.size());
-  std::string file(reinterpret_cast<const char*>(&header), sizeof header);
-  std::uint64_t offset = sizeof header + segments.size() * sizeof(Elf64_Phdr);
-  for (const Segment& segment : segments) {
-    Elf64_Phdr p{};
-    p.p_type = PT_LOAD;
-    p.p_offset = offset;
-    p.p_vaddr = segment.address;
-    p.p_filesz = segment.bytes.size();
-    p.p_memsz = segment.memory_size;
-    file.append(reinterpret_cast<const char*>(&p), sizeof p);
-    offset += segment.bytes.size();
-  }
-  for (const Segment& segment : segments) file += segment.bytes;
-  std::vector<std::byte> bytes(file.size());
-  std::memcpy(bytes.data(), file.data(), file.size());
-  return bytes;
-}
+using testing::elf_image;
 
 std::shared_ptr<const ElfFile> open(std::vector<std::byte> bytes) {
   auto elf = ElfFile::from_bytes(std::move(bytes), "test");

@@ -140,6 +140,7 @@ inline std::string text(const Ledger& ledger) {
     const auto name = kNames.find(a.kind);
     std::string line = fmt::format("{:#x}+{:#x} {}", a.block.start, a.block.size,
                                    name == kNames.end() ? "?" : name->second);
+    if (a.untracked) line = fmt::format("{:#x}+{:#x} untracked", a.block.start, a.block.size);
     if (a.mapped) line = "[" + line + "]";
     out += line + (a.in_flight ? "?" : "") + (a.truncated ? " truncated" : "") + "\n";
   }

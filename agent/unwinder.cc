@@ -10,6 +10,8 @@ namespace {
 constexpr uint64_t kBpLive = 1, kWasInterrupted = 2;
 constexpr uint64_t kPcMask = (uint64_t{1} << 48) - 1;
 constexpr unsigned kNestingFrames = 32;
+constexpr unsigned kHandlerFrames = 4096;  // of a handler, down to what it interrupted
+constexpr uint64_t kWalkStack = 4096;      // more than a walk takes
 
 uint64_t bp_address(const StackFrame& f) { return f.bp_slot & ~uint64_t{7}; }
 bool bp_is_live(const StackFrame& f) { return (f.bp_slot & kBpLive) != 0; }
@@ -171,12 +173,22 @@ bool on_home_stack(const Thread* t, uint64_t address) {
   return address < end && address >= decode(t->stack_low) - (uint64_t{1} << 20);
 }
 
-// Was the walk at stack address `walk` interrupted by the signal handler we are called from? One that
-// was abandoned (longjmp out of a handler) lies below us on the same stack, and is taken over. On any
-// other stack that cannot be told, and the walk is left its memory.
-bool in_progress(const Thread* t, uint64_t walk, uint64_t here) {
+// Was the walk at stack address `walk` interrupted by the signal handler that `now` runs in? Then the
+// handler's frame returns into it. One that was abandoned (siglongjmp out of a handler) is met by nobody,
+// and is taken over. Where that cannot be told the walk is left its memory.
+bool in_progress(State* s, Thread* t, uint64_t walk, FrameState now) {
   if (walk == 0) return false;
-  return here < walk || !on_home_stack(t, here) || !on_home_stack(t, walk);
+  StackBounds bounds(t, now.sp);
+  bool interrupted = false;
+  for (unsigned i = 0; i < kHandlerFrames; ++i) {
+    if (now.sp > walk && on_home_stack(t, now.sp) && on_home_stack(t, walk)) return false;
+    StepResult r = step_out(s, bounds, now, now.pc | (interrupted ? kInterrupted : 0));
+    if (r.step == Step::outermost) return false;
+    if (r.step == Step::lost) return true;
+    interrupted = r.step == Step::interrupted;
+    if (interrupted && in_image(now.pc) && walk - now.sp < kWalkStack) return true;
+  }
+  return true;
 }
 
 __attribute__((noinline)) StackCapture capture_on_stack(State* s, Thread* t, FrameState start) {
@@ -190,13 +202,13 @@ StackCapture capture_stack(State* s, Thread* t, FrameState start) {
   if (t == nullptr) return capture_on_stack(s, t, start);
   uint64_t here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
   StackCapture result;
-  if (!in_progress(t, t->walks[0], here)) {
+  if (!in_progress(s, t, t->walks[0], start)) {
     t->walks[0] = here;
     asm volatile("" ::: "memory");
     result = capture_reusing(s, t, start);
     asm volatile("" ::: "memory");
     t->walks[0] = 0;
-  } else if (!in_progress(t, t->walks[1], here)) {
+  } else if (!in_progress(s, t, t->walks[1], start)) {
     t->walks[1] = here;
     asm volatile("" ::: "memory");
     result = capture_alone(s, t, t->nested, kNestedFrames, start);

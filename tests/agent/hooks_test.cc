@@ -4,8 +4,11 @@
 // what is held, signals in the middle.
 #include <execinfo.h>
 #include <gtest/gtest.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <alloca.h>
 #include <cstdlib>
@@ -153,6 +156,53 @@ TEST_F(AgentHooks, RecordAHandlersAllocations) {
   }
   alternate.ss_flags = SS_DISABLE;
   sigaltstack(&alternate, nullptr);
+}
+
+sigjmp_buf abandoned;
+const agent::Thread* volatile walking_thread = nullptr;
+
+// Out of the stack walk of a hook, and nowhere else: the allocator holds no lock there.
+void leave_the_walk(int) {
+  if (walking_thread != nullptr && walking_thread->walks[0] != 0) siglongjmp(abandoned, 1);
+}
+
+__attribute__((noinline)) void* allocate_deep_down(int depth) {
+  volatile char frame[32] = {};
+  void* block = depth == 0 ? std::malloc(46) : allocate_deep_down(depth - 1);
+  asm volatile("" : : "r"(frame) : "memory");
+  return block;
+}
+
+// The thread runs on deeper than the walk that was abandoned, which is therefore not told apart by where
+// it was.
+TEST_F(AgentHooks, TakeOverAWalkThatAHandlerAbandoned) {
+  const auto& state = *reinterpret_cast<const agent::State*>(tracker_.state_address());
+  std::free(std::malloc(1));
+  for (const agent::ThreadEntry& entry : state.threads) {
+    const auto* thread = reinterpret_cast<const agent::Thread*>(entry.thread);
+    if (thread != nullptr && thread->tid == std::uint32_t(gettid())) walking_thread = thread;
+  }
+  ASSERT_NE(walking_thread, nullptr);
+  struct sigaction action {};
+  action.sa_handler = leave_the_walk;
+  sigaction(SIGPROF, &action, nullptr);
+  const itimerval every{{0, 1000}, {0, 1000}}, never{};
+  if (sigsetjmp(abandoned, 1) == 0) {
+    setitimer(ITIMER_PROF, &every, nullptr);
+    for (;;) {
+      std::free(allocate_deep_down(100));
+      std::free(allocate_deep_down(99));
+    }
+  }
+  setitimer(ITIMER_PROF, &never, nullptr);
+  walking_thread = nullptr;
+  void* block = allocate_deep_down(400);
+  const Ledger ledger = stopped();
+  const Allocation* a = ledger.find(reinterpret_cast<Address>(block));
+  ASSERT_NE(a, nullptr);
+  EXPECT_FALSE(a->truncated);
+  EXPECT_GT(ledger.stack(a->stack).size(), 400u);
+  std::free(block);
 }
 
 TEST_F(AgentHooks, AreInertInAForkedChild) {

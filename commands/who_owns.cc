@@ -36,10 +36,12 @@ Result<TypedAddress> address_of(Target& target, const std::string& text) {
 Result<void> run(Context& context, const Arguments& arguments) {
   const auto ledger = context.ledger();
   if (!ledger) return tl::unexpected(ledger.error());
-  const auto typed = address_of(context.target, *arguments.positional());
-  if (!typed) return tl::unexpected(typed.error());
+  // Before the expression: a debugger leaves its value in memory that it maps into the process, where
+  // it would be an owner.
   const auto scan = context.scan();
   if (!scan) return tl::unexpected(scan.error());
+  const auto typed = address_of(context.target, *arguments.positional());
+  if (!typed) return tl::unexpected(typed.error());
   auto output = Output::open(context.target, arguments);
   if (!output) return tl::unexpected(output.error());
 

@@ -26,6 +26,17 @@ class Owners(harness.DebuggerTest):
         self.assertEqual(in_library.value["block"]["size"], 80)
         self.assertNotIn("alone keeps", leaks.value)
 
+    def test_an_expression_makes_no_owner(self) -> None:
+        """The debugger leaves its value in memory that it maps into the process."""
+        session = scan_labels.at_the_stop("hidden_loss")
+        by_expression = session.leaks_json("who-owns hidden^0x5555")
+        leaks = session.leaks_json("--show-kinds all")
+        outcome = session.execute()
+        self.assertEqual(by_expression.value["class"], "definitely lost", outcome.text)
+        self.assertEqual(by_expression.value["other_roots"], [])
+        self.assertEqual(scan_labels.numbers(leaks.value)["definitely_lost"], (96, 1))
+
+
 
 if __name__ == "__main__":
     harness.main()

@@ -40,6 +40,10 @@ std::string late_note(const LedgerCoverage& coverage) {
     return fmt::format("not tracked: blocks are those of malloc's own structures, without stacks; {}",
                        kUsable);
   }
+  if (coverage.untracked == 0) {
+    return "tracking was not seen to begin with the process: mapped segments from before it are not "
+           "listed (there are no blocks from before it)";
+  }
   return fmt::format("tracking was not seen to begin with the process: {} blocks from before it have "
                      "no stack; {}", coverage.untracked, kUsable);
 }

@@ -123,7 +123,6 @@ std::vector<Tcache> read_tcaches(const Memory& memory, const Glibc& glibc,
   const auto block = libc_tls_block(memory, modules, glibc);
   const auto variable = block ? find_variable(memory, glibc, *block, threads) : std::nullopt;
   if (!variable) {
-    messages.push_back("no thread's cache of free chunks was found: cached chunks count as used");
     return tcaches;
   }
   for (const ThreadTcb& thread : threads) {

@@ -35,7 +35,8 @@ struct Tcache {
   std::vector<Address> free;  // user addresses of the cached free chunks
 };
 
-// The word `tcache` of every thread that has one, followed. What does not fit is in `messages`.
+// The word `tcache` of every thread that has one, followed. What does not fit is in `messages`. None:
+// no thread has called malloc yet (memalign alone makes no cache), or the word was not found.
 std::vector<Tcache> read_tcaches(const Memory& memory, const Glibc& glibc,
                                  const std::vector<Module>& modules,
                                  std::span<const ThreadTcb> threads,

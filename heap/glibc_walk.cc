@@ -42,6 +42,7 @@ class Walk {
   void walk_region(const ChunkRegion& region, const std::string& name);
   AddressRange main_region(const Arena& arena);
   Address first_main_chunk() const;
+  void check_caches(std::span<const Tcache> tcaches);
   void take_out_internal(std::span<const Tcache> tcaches);
   std::vector<AddressRange> claimed() const;
 
@@ -162,6 +163,19 @@ void Walk::walk_other(const Arena& arena) {
   }
 }
 
+// A cache is a chunk itself: where none has its size there is none to find. Any release's size counts,
+// should the layout be the wrong one.
+void Walk::check_caches(std::span<const Tcache> tcaches) {
+  constexpr auto is_like_a_cache = [](const Block& block) {
+    const std::uint64_t chunk = block.size + 8;
+    return chunk == 0x250 || chunk == 0x290 || chunk == 0x300;
+  };
+  if (tcaches.empty() && std::any_of(out_.used.begin(), out_.used.end(), is_like_a_cache)) {
+    out_.messages.push_back(
+        "no thread's cache of free chunks was found: cached chunks count as used");
+  }
+}
+
 void Walk::take_out_internal(std::span<const Tcache> tcaches) {
   std::unordered_set<Address> internal;
   for (const Tcache& tcache : tcaches) {
@@ -208,6 +222,9 @@ HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
     if (!arena.is_unused(glibc_.layout)) {
       arena.is_main ? walk_main(arena) : walk_other(arena);
     }
+  }
+  if (!unused) {
+    check_caches(tcaches);
   }
   if (listed_found_ != listed_.size()) {
     out_.messages.push_back(fmt::format("{} of {} chunks on free lists are no chunks of a heap",

@@ -97,6 +97,7 @@ class Worker {
         writer_.begin();
       }
       if (slot < blocks[source].start || hit.target == source) return;
+      if (is_stale_link(hit, blocks[source], slot)) return;
       add_edge(hit);
       open = true;
     });
@@ -108,7 +109,9 @@ class Worker {
     const Window& window = work_.windows[number];
     writer_.begin();
     for_each_hit(words, [&](const Hit& hit) {
-      if (hit.target != window.first) add_edge(hit);
+      const Block& source = work_.graph.blocks[window.first];
+      const Address slot = window.range.begin + std::uint64_t{hit.position} * 8;
+      if (hit.target != window.first && !is_stale_link(hit, source, slot)) add_edge(hit);
     });
     work_.parts[number] = writer_.end_part();
     note_traits(window.first, window.range.begin, words);
@@ -165,22 +168,43 @@ class Worker {
     return hit.offset < block.size || hit.offset == 0 || (hit.offset == 8 && block.size == 8);
   }
 
+  bool has_usable_size(std::uint32_t b) const {
+    const auto& keys = work_.input.keys;
+    return !keys.empty() && (keys[b] & kUsableSize) != 0;
+  }
+
+  // While a chunk of malloc's is free its first words link it to others (fd, bk; of large ones also
+  // fd_nextsize, bk_nextsize), by the address of their header. That header's address lies in the last
+  // usable word of the block in front of it. Where requested bytes are known they mostly end before;
+  // where only usable ones are, a link left over in a block that was never written to would hold it.
+  bool is_stale_link(const Hit& hit, const Block& holder, Address slot) const {
+    constexpr std::uint64_t kLargeChunk = 1008;  // usable bytes
+    if (hit.offset == 0 || hit.offset + 8 != work_.graph.blocks[hit.target].size) return false;
+    if (slot - holder.start >= (holder.size < kLargeChunk ? 16u : 32u)) return false;
+    return has_usable_size(hit.target);
+  }
+
   void note_traits(std::uint32_t b, Address base, std::span<const std::uint64_t> words) {
     const Block& block = work_.graph.blocks[b];
     const std::uint64_t at = (block.start - base) / 8;
     if ((block.start & 7) != 0 || block.size < 8 || block.start < base || at >= words.size()) return;
     const std::uint64_t first = words[at];
+    // Between `least` and `rest` bytes were asked for behind the first word.
     const std::uint64_t rest = block.size - 8;
+    const bool usable = has_usable_size(b);
+    const std::uint64_t least = !usable ? rest : rest < 2 * kMostSlack ? 0 : rest - kMostSlack;
     std::uint8_t traits = 0;
     if (first == 0) {
-      if (rest == 0) traits = BlockTraits::kEmptyArray;
+      const bool zeros = rest == 16 && at + 2 < words.size() && (words[at + 1] | words[at + 2]) == 0;
+      if (rest == 0 || (usable && zeros)) traits = BlockTraits::kEmptyArray;
     } else {
-      if (first == rest) traits |= BlockTraits::kLength64;
-      if (first <= rest && rest % first == 0) traits |= BlockTraits::kNewArray;
+      if (first >= least && first <= rest) traits |= BlockTraits::kLength64;
+      const std::uint64_t elements = rest - rest % first;
+      if (elements != 0 && elements >= least) traits |= BlockTraits::kNewArray;
       if ((first & 7) == 0 && maybe_vtable(first)) traits |= BlockTraits::kMaybeVtable;
     }
-    if (block.size > 24 && at + 1 < words.size() && words[at + 1] == block.size - 25 &&
-        first <= words[at + 1]) {
+    if (block.size > 24 && at + 1 < words.size() && words[at + 1] <= rest - 17 &&
+        words[at + 1] + 17 >= least && first <= words[at + 1]) {
       traits |= BlockTraits::kStdString;
     }
     if (traits != 0) work_.traits[b] = traits;

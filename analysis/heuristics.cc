@@ -84,7 +84,9 @@ class Settler {
     if (!options_.heuristics || traits == 0) return true;
     Heuristic found = Heuristic::none;
     if (offset == 24 && (traits & BlockTraits::kStdString) != 0) found = Heuristic::stdstring;
-    if (offset == 8 && (traits & BlockTraits::kNewArray) != 0) found = Heuristic::newarray;
+    if (offset == 8 && (traits & (BlockTraits::kNewArray | BlockTraits::kEmptyArray)) != 0) {
+      found = Heuristic::newarray;
+    }
     if (offset == 8 && (traits & BlockTraits::kLength64) != 0) found = Heuristic::length64;
     if (found != Heuristic::none) {
       offset_word = EdgeStore::pack(offset, found);

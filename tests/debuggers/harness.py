@@ -204,6 +204,9 @@ class Lldb:
     def stop_at(self, function: str, once: bool) -> str:
         return f"breakpoint set {'--one-shot true ' if once else ''}--name {function}"
 
+    def stop_after(self, function: str, calls: int) -> str:
+        return f"breakpoint set --ignore-count {calls} --name {function}"
+
     def stop_at_address(self, address: int, program: str) -> str:
         """Before it runs, at a link-time address of a program that is loaded where it was linked."""
         return f"breakpoint set --address {address:#x} --shlib {program}"
@@ -212,9 +215,16 @@ class Lldb:
         """What it says when the program has ended with that status (a regular expression)."""
         return rf"exited with status = {status}\b"
 
+    def attach(self, pid: int) -> str:
+        return f"process attach --pid {pid}"
+
+    def open_core(self, program: Path, core: Path) -> str:
+        return f'target create "{program}" --core "{core}"'
+
     run = "run"
     resume = "continue"
     kill = "process kill"
+    detach = "process detach"
     backtrace = "thread backtrace"
 
     def sections(self, text: str, commands: Sequence[str]) -> list[str]:
@@ -308,15 +318,25 @@ class Gdb:
     def stop_at(self, function: str, once: bool) -> str:
         return f"{'tbreak' if once else 'break'} {function}"
 
+    def stop_after(self, function: str, calls: int) -> str:
+        return (f"python gdb.Breakpoint('{function}').ignore_count = {calls}")
+
     def stop_at_address(self, address: int, program: str) -> str:
         return f"break *{address:#x}"
 
     def ended(self, status: int) -> str:
         return "exited normally" if status == 0 else rf"exited with code {status:02o}\b"
 
+    def attach(self, pid: int) -> str:
+        return f"attach {pid}"
+
+    def open_core(self, program: Path, core: Path) -> str:
+        return f"core-file {core}"
+
     run = "run"
     resume = "continue"
     kill = "kill"
+    detach = "detach"
     backtrace = f"source {SOURCE}/tests/debuggers/gdb_frames.py"
 
     def sections(self, text: str, commands: Sequence[str]) -> list[str]:
@@ -424,6 +444,7 @@ class Session:
         path = Path(program)
         if not path.is_absolute():
             path = PROGRAMS / path
+        self.program = path
         create = self.debugger.program(
             path, arguments, {"HEAPLEDGER_TRUTH": str(self.truth_path), **(environment or {})},
             input_path, self._output, self._errors)
@@ -455,6 +476,19 @@ class Session:
 
     def kill(self) -> Text:
         return self.raw(self.debugger.kill)
+
+    def stop_after(self, function: str, calls: int) -> Text:
+        """When it is called once more than that."""
+        return self.raw(self.debugger.stop_after(function, calls))
+
+    def attach(self, pid: int) -> Text:
+        return self.raw(self.debugger.attach(pid))
+
+    def detach(self) -> Text:
+        return self.raw(self.debugger.detach)
+
+    def open_core(self, core: Path) -> Text:
+        return self.raw(self.debugger.open_core(self.program, core))
 
     def leaks(self, words: str = "") -> Text:
         return self.raw(f"leaks {words}".strip())

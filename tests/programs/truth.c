@@ -22,6 +22,34 @@
 static int truth_file = -2;  // -2: not asked for yet; -1: nowhere to write
 static char line[512];
 
+// A fifo to wait at, so that a debugger can attach at a known place: a number of lines written, or the
+// stop. Asked for before main: at the stop no register may change that a program has set up.
+static const char* gate;
+static int gate_line;  // 0: at the stop
+static int lines;
+
+__attribute__((constructor)) static void find_gate(void) {
+  const char* at = getenv("HEAPLEDGER_GATE_LINE");
+  gate = getenv("HEAPLEDGER_GATE");
+  gate_line = at == NULL ? 0 : atoi(at);
+}
+
+// Changes the registers of a system call's arguments and result only.
+static inline long system_call(long number, long a, long b, long c) {
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+// Opening it tells who has the other end; a byte from there is the sign to go on.
+static void wait_at_gate(void) {
+  char sign;
+  const long fd = system_call(SYS_open, (long)gate, O_RDONLY, 0);
+  system_call(SYS_read, fd, (long)&sign, 1);
+  system_call(SYS_close, fd, 0, 0);
+}
+
 static char* put_text(char* out, const char* text) {
   while (*text != 0 && out < line + sizeof(line) - 1) *out++ = *text++;
   return out;
@@ -49,6 +77,7 @@ void truth(const volatile void* address, size_t size, const char* what, const ch
   out = put_text(put_text(out, name), "\n");
   if (write(truth_file, line, (size_t)(out - line)) != out - line) abort();
   memset(line, 0, sizeof(line));
+  if (gate != NULL && ++lines == gate_line) wait_at_gate();
 }
 
 void* truth_block(size_t size, const char* what, const char* name) {
@@ -62,6 +91,7 @@ void* truth_block(size_t size, const char* what, const char* name) {
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 NOINLINE void heapledger_stop_here(void) {
+  if (gate != NULL && gate_line == 0) wait_at_gate();
   VALGRIND_DO_LEAK_CHECK;
   if (__lsan_do_recoverable_leak_check) __lsan_do_recoverable_leak_check();
   __asm__ volatile("" ::: "memory");

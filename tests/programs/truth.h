@@ -12,6 +12,9 @@
 //   held                                       allocated by the entry point NAME, not released
 //   freed                                      must not be outstanding
 //
+// With HEAPLEDGER_GATE (a fifo) a program waits for a byte from it at the stop, or right behind line
+// HEAPLEDGER_GATE_LINE: for debuggers that attach.
+//
 // Traps (each was met): the compiler deletes stores nobody reads: holders are volatile or external.
 // Values survive in dead stack, in registers and in padding: set up in a function that has returned
 // when the program stops, and scrub. Never keep an expected address in memory.

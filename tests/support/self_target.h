@@ -2,7 +2,8 @@
 //
 // Tracking of this very process: Target and TargetControl without a debugger. The caller starts and
 // stops tracking while no other thread runs. For tests of the agent, which need its real hooks in a
-// real allocator, and for bench/, which must not measure a debugger.
+// real allocator, and for bench/, which must not measure a debugger. Another process that stands still
+// can be looked at with it, not tracked.
 #pragma once
 
 #include <sys/mman.h>
@@ -19,11 +20,11 @@ namespace heapledger::testing {
 
 class SelfTarget : public Target, public TargetControl {
  public:
-  SelfTarget() : memory_(std::uint64_t(getpid())) {}
+  explicit SelfTarget(pid_t pid = getpid()) : pid_(std::uint64_t(pid)), memory_(pid_) {}
 
   ProcessKind kind() override { return ProcessKind::live_local; }
   ProcessState state() override { return ProcessState::stopped; }
-  std::uint64_t pid() override { return std::uint64_t(getpid()); }
+  std::uint64_t pid() override { return pid_; }
   std::uint64_t stop_id() override { return ++stops_; }
   std::string program_path() override { return "/proc/self/exe"; }
   bool is_x86_64() override { return true; }
@@ -79,6 +80,7 @@ class SelfTarget : public Target, public TargetControl {
   }
 
  private:
+  std::uint64_t pid_;
   LocalMemory memory_;
   std::uint64_t stops_ = 0;
 };

@@ -11,15 +11,13 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <map>
-#include <mutex>
-#include <tuple>
+
+#include "inferior/elf_cache.h"
 
 namespace heapledger {
 namespace {
@@ -29,70 +27,6 @@ constexpr std::string_view kDeleted = " (deleted)";
 
 Address page_floor(Address a) { return a & ~(kPage - 1); }
 Address page_ceil(Address a) { return (a + kPage - 1) & ~(kPage - 1); }
-
-// ---------------------------------------------------------------------------------------------
-// Opened files, kept between calls: a process is looked at again at every loader event.
-
-class FileCache {
- public:
-  using File = std::shared_ptr<const ElfFile>;
-
-  static FileCache& instance() {
-    static FileCache cache;
-    return cache;
-  }
-
-  // The ELF file at `path` if its inode is `inode` (0: any); null when it is not or cannot be read.
-  File open(const std::string& path, std::uint64_t inode, const std::string& name) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-      return nullptr;
-    }
-    File file;
-    struct stat status {};
-    if (fstat(fd, &status) == 0 && (inode == 0 || status.st_ino == inode)) {
-      file = find_or_read(fd, status, name);
-    }
-    close(fd);
-    return file;
-  }
-
- private:
-  using Key = std::tuple<dev_t, ino_t, off_t, std::int64_t, std::int64_t, std::int64_t>;
-  struct Entry {
-    File file;
-    std::uint64_t used;
-  };
-  static constexpr std::size_t kMost = 1024;  // files; each costs a mapping and a few KiB
-
-  File find_or_read(int fd, const struct stat& s, const std::string& name) {
-    const Key key{s.st_dev,         s.st_ino,          s.st_size,
-                  s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_nsec};
-    const std::lock_guard lock(mutex_);
-    if (const auto found = entries_.find(key); found != entries_.end()) {
-      found->second.used = ++clock_;
-      return found->second.file;
-    }
-    auto file = ElfFile::from_descriptor(fd, name);
-    if (!file) {
-      return nullptr;
-    }
-    if (entries_.size() >= kMost) {
-      entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](auto& a, auto& b) {
-        return a.second.used < b.second.used;
-      }));
-    }
-    entries_.emplace(key, Entry{*file, ++clock_});
-    return *file;
-  }
-
-  std::mutex mutex_;
-  std::map<Key, Entry> entries_;
-  std::uint64_t clock_ = 0;
-};
-
-// ---------------------------------------------------------------------------------------------
-// Finding.
 
 // The program headers of the image whose first byte is at `start`, as memory has them.
 std::vector<Elf64_Phdr> headers_in_memory(const Memory& memory, Address start) {
@@ -163,8 +97,7 @@ class Finder {
   std::optional<Module> module_at(const Mapping& first);
   bool is_mapped_code(const Elf64_Phdr& segment, const Module& module, const Mapping& first) const;
   void extend(Module& module, std::span<const Elf64_Phdr> headers, const Mapping& first) const;
-  FileCache::File open_file(const Mapping& first, Module& module) const;
-  bool same_image(const ElfFile& file, const Module& module) const;
+  ElfCache::File open_file(const Mapping& first, Module& module) const;
   void mark_program(std::vector<Module>& modules) const;
 
   std::uint64_t pid_;
@@ -251,29 +184,13 @@ std::optional<Module> Finder::module_at(const Mapping& first) {
   return module;
 }
 
-// The headers and the build-id of the file are those in memory.
-bool Finder::same_image(const ElfFile& file, const Module& module) const {
-  for (const ElfSegment& segment : file.segments()) {
-    if (segment.type != PT_NOTE && segment.type != PT_PHDR) {
-      continue;
-    }
-    const auto expected = file.at(segment.address, segment.file_size);
-    std::vector<std::byte> found(expected.size());
-    if (!memory_.read(module.bias + segment.address, found) ||
-        !std::equal(found.begin(), found.end(), expected.begin())) {
-      return false;
-    }
-  }
-  return !file.segments().empty();
-}
-
 // In this order: the path as the process sees it, if it still is the mapped inode; the mapped file
 // itself (needs CAP_SYS_ADMIN); the program's own link; the path with another inode (overlay file
 // systems show inodes in maps that stat does not) if the image is the same.
-FileCache::File Finder::open_file(const Mapping& first, Module& module) const {
+ElfCache::File Finder::open_file(const Mapping& first, Module& module) const {
   const bool marked = std::string_view(first.name).ends_with(kDeleted);
   const std::string root = pid_ == 0 ? "" : fmt::format("/proc/{}/root", pid_);
-  FileCache& cache = FileCache::instance();
+  ElfCache& cache = ElfCache::instance();
   if (auto file = cache.open(root + first.name, first.inode, first.name)) {
     return file;
   }
@@ -288,12 +205,12 @@ FileCache::File Finder::open_file(const Mapping& first, Module& module) const {
       return file;
     }
     const std::string exe = fmt::format("/proc/{}/exe", pid_);
-    if (auto file = cache.open(exe, first.inode, module.path); file && same_image(*file, module)) {
+    if (auto file = cache.open(exe, first.inode, module.path); file && is_image_of(*file, module.bias, memory_)) {
       return file;
     }
   }
   for (const std::string& path : {root + first.name, first.name}) {
-    if (auto file = cache.open(path, 0, first.name); file && same_image(*file, module)) {
+    if (auto file = cache.open(path, 0, first.name); file && is_image_of(*file, module.bias, memory_)) {
       return file;
     }
   }
@@ -338,6 +255,21 @@ std::vector<Module> Finder::find() {
 std::string soname_of(const Module& module) { return module.elf ? module.elf->soname() : ""; }
 
 }  // namespace
+
+bool is_image_of(const ElfFile& file, Address bias, const Memory& memory) {
+  for (const ElfSegment& segment : file.segments()) {
+    if (segment.type != PT_NOTE && segment.type != PT_PHDR) {
+      continue;
+    }
+    const auto expected = file.at(segment.address, segment.file_size);
+    std::vector<std::byte> found(expected.size());
+    if (!memory.read(bias + segment.address, found) ||
+        !std::equal(found.begin(), found.end(), expected.begin())) {
+      return false;
+    }
+  }
+  return !file.segments().empty();
+}
 
 Result<std::vector<Module>> ModuleList::read(std::uint64_t pid, const Mappings& mappings,
                                              const Memory& memory) {

@@ -39,6 +39,9 @@ class ModuleList {
                                           const Memory& memory);
 };
 
+// The program headers and the build-id of the file are those in memory.
+bool is_image_of(const ElfFile& file, Address bias, const Memory& memory);
+
 // "libc.so.6" style test on the file name and soname: is this glibc, musl, libstdc++ ...?
 bool is_libc(const Module& module);       // glibc's or musl's C library (not the loader, for glibc)
 bool is_musl(const Module& module);

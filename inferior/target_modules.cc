@@ -3,6 +3,8 @@
 
 #include <filesystem>
 
+#include "inferior/remote_modules.h"
+
 namespace heapledger {
 namespace {
 
@@ -23,6 +25,7 @@ void mark_program(std::vector<Module>& modules, const std::string& path) {
 }  // namespace
 
 Result<std::vector<Module>> read_modules(Target& target, const Mappings& mappings) {
+  if (target.kind() == ProcessKind::live_remote) return remote_modules(target);
   const bool local = target.kind() == ProcessKind::live_local;
   auto modules = ModuleList::read(local ? target.pid() : 0, mappings, target.memory());
   if (modules && !local) mark_program(*modules, target.program_path());

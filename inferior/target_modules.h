@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The modules of what a Target is: of a local process with the help of /proc, of a core from its
-// mappings and the files alone (its process id may be another process's by now).
+// mappings and the files alone (its process id may be another process's by now), of a process on
+// another machine from the debugger's list (remote_modules.h).
 #pragma once
 
 #include <vector>

@@ -109,8 +109,8 @@ class WatchVisitor {
  public:
   virtual ~WatchVisitor() = default;
   // On the debugger's thread; every thread is stopped, and goes on afterwards without the user being
-  // told. May read memory, ask for call_stack(stop.tid), watch and unwatch (also this address), and
-  // set_pc(stop.tid). May not call functions of the inferior.
+  // told. May read memory, ask for call_stack(stop.tid), watch further addresses and set_pc(stop.tid);
+  // may not unwatch, nor call functions of the inferior.
   virtual void reached(const WatchedStop& stop) = 0;
 };
 

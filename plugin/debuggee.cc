@@ -34,7 +34,7 @@ Debuggee::Debuggee(lldb::SBTarget target)
             {.forget =
                  [this] {
                    control_.forget_process();
-                   target_.history().clear();
+                   target_.forget_process();
                  },
              .note_modules = [this] { target_.history().note(target_.sb()); },
              .r_debug = [this] { return r_debug_by_symbol(); }}) {
@@ -99,6 +99,11 @@ void Debuggee::exit_call(lldb::SBThread thread) {
   std::optional<int> exit_code;
   target_.console().write(session_.on_exit_call(status, exit_code));
   if (exit_code) set_exit_code(sb().GetDebugger(), *exit_code);
+}
+
+void Debuggee::watched_address(lldb::SBThread thread, Address address) {
+  const InCallback in(*this, thread);
+  control_.watched().reached(thread, address);
 }
 
 void Debuggee::before_launch() {

@@ -31,6 +31,7 @@ class Debuggee {
   // Breakpoints of ours were hit by `thread`.
   void loader_event(lldb::SBThread thread, const std::string& function);
   void exit_call(lldb::SBThread thread);
+  void watched_address(lldb::SBThread thread, Address address);
 
   // `process launch` is about to run: a static program without symbols has no function to stop at.
   void before_launch();

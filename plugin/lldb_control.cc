@@ -235,7 +235,14 @@ Result<void> LldbControl::announce(std::span<const std::byte> elf, Address base,
   return announced_.add(target_.sb(), elf, base, name);
 }
 
+Result<void> LldbControl::watch(Address address, WatchVisitor& visitor) {
+  return watched_.watch(target_.sb(), address, visitor);
+}
+
+void LldbControl::unwatch(Address address) { watched_.unwatch(target_.sb(), address); }
+
 void LldbControl::forget_process() {
+  watched_.remove_all(target_.sb());
   announced_.remove_all(target_.sb());
   mmap_function_ = 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Changing a local process through LLDB: memory, code, registers, calls.
+// Changing a process through LLDB: memory, code, registers, calls of local ones; watched addresses
+// anywhere.
 #pragma once
 
 #include <lldb/API/LLDB.h>
@@ -10,6 +11,7 @@
 #include "inferior/target.h"
 #include "plugin/announced_modules.h"
 #include "plugin/lldb_target.h"
+#include "plugin/watched_addresses.h"
 
 namespace heapledger {
 
@@ -25,10 +27,14 @@ class LldbControl final : public TargetControl {
   Result<std::uint64_t> call(Address function, std::span<const std::uint64_t> arguments) override;
   Result<void> announce(std::span<const std::byte> elf, Address base,
                         const std::string& name) override;
+  Result<void> watch(Address address, WatchVisitor& visitor) override;
+  void unwatch(Address address) override;
 
   // The process image is gone or was replaced: what was put into it no longer exists.
   void forget_process();
   const AnnouncedModules& announced() const { return announced_; }
+  // Where hits of watched addresses go to.
+  WatchedAddresses& watched() { return watched_; }
 
  private:
   Result<void> check_borrowed_threads();
@@ -38,6 +44,7 @@ class LldbControl final : public TargetControl {
 
   LldbTarget& target_;
   AnnouncedModules announced_;
+  WatchedAddresses watched_;
   Address mmap_function_ = 0;  // a function of ours in the inferior: the system call
 };
 

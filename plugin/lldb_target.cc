@@ -175,11 +175,10 @@ const Memory& LldbTarget::memory() {
       core_.reset();
       if (auto core = read_core_file(core_path(process()))) core_ = std::move(*core);
       // LLDB's own read of a core takes a lock; minidumps are left to it.
-      memory_ = core_ ? memory_of(*core_)
-                      : std::make_unique<SessionMemory>(target_, session_mappings(target_));
+      memory_ = core_ ? memory_of(*core_) : std::make_unique<SessionMemory>(target_);
       break;
     case ProcessKind::live_remote:
-      memory_ = std::make_unique<SessionMemory>(target_, session_mappings(target_));
+      memory_ = std::make_unique<SessionMemory>(target_);
       break;
   }
   return *memory_;
@@ -258,6 +257,30 @@ std::vector<FrameInfo> LldbTarget::backtrace(std::uint64_t tid, bool with_variab
   lldb::SBThread thread = process().GetThreadByID(tid);
   if (!thread.IsValid()) return {};
   return thread_frames(thread, with_variables);
+}
+
+std::vector<CodeAddress> LldbTarget::call_stack(std::uint64_t tid, std::size_t limit) {
+  lldb::SBThread thread = process().GetThreadByID(tid);
+  if (!thread.IsValid()) return {};
+  return call_stacks_.of(thread, memory(), limit);
+}
+
+std::vector<LoadedModule> LldbTarget::loaded_modules() {
+  std::vector<LoadedModule> modules;
+  lldb::SBFileSpec program = target_.GetExecutable();
+  for (std::uint32_t i = 0; i < target_.GetNumModules(); ++i) {
+    lldb::SBModule module = target_.GetModuleAtIndex(i);
+    const auto bias = bias_of(module, target_);
+    if (!bias || (own_module_name && !own_module_name(module).empty())) continue;
+    const std::string path = path_of(module.GetFileSpec());
+    modules.push_back({path, *bias, path == path_of(program)});
+  }
+  return modules;
+}
+
+void LldbTarget::forget_process() {
+  history_.clear();
+  call_stacks_.forget_process();
 }
 
 lldb::SBThread LldbTarget::current_thread() {

@@ -13,6 +13,7 @@
 
 #include "inferior/core_file.h"
 #include "inferior/target.h"
+#include "plugin/call_stacks.h"
 #include "plugin/console.h"
 #include "plugin/module_history.h"
 #include "tracking/tracker.h"
@@ -40,6 +41,8 @@ class LldbTarget final : public Target {
   std::vector<std::vector<SymbolFrame>> symbolize(std::span<const CodeAddress>) override;
   std::optional<DataName> name_data(Address) override;
   std::vector<FrameInfo> backtrace(std::uint64_t tid, bool with_variables) override;
+  std::vector<CodeAddress> call_stack(std::uint64_t tid, std::size_t limit) override;
+  std::vector<LoadedModule> loaded_modules() override;
   Result<Address> evaluate(const std::string& expression) override;
 
   void out(std::string_view text) override { console_.write(text); }
@@ -52,6 +55,8 @@ class LldbTarget final : public Target {
   lldb::SBProcess process() { return target_.GetProcess(); }
   Console& console() { return console_; }
   ModuleHistory& history() { return history_; }
+  // The process image is gone or was replaced.
+  void forget_process();
 
   // The thread that calls and expressions run on: in a callback the one that hit the breakpoint.
   lldb::SBThread current_thread();
@@ -70,6 +75,7 @@ class LldbTarget final : public Target {
   lldb::SBTarget target_;
   Console console_;
   ModuleHistory history_;
+  CallStacks call_stacks_;
   lldb::SBThread callback_thread_;
 
   // What was found out about the process of that identity.

@@ -16,35 +16,21 @@ const char* kLoaderFunctions[] = {"_dl_debug_state", "__libc_start_main"};
 // glibc has one function under both names; in musl exit() calls _Exit directly.
 const char* kExitFunctions[] = {"_exit", "_Exit"};
 
-void report(lldb::SBProcess& process, const std::optional<std::string>& trouble) {
-  if (!trouble) return;
-  Console(process.GetTarget().GetDebugger()).write("heapledger: " + *trouble + "\n");
-}
-
 bool on_loader_event(void*, lldb::SBProcess& process, lldb::SBThread& thread,
                      lldb::SBBreakpointLocation& location) {
-  report(process, enter([&] {
-           const std::string function = text_of(location.GetAddress().GetSymbol().GetName());
-           Debuggees::instance().of(process.GetTarget()).loader_event(thread, function);
-         }));
+  report_trouble(process, enter([&] {
+    const std::string function = text_of(location.GetAddress().GetSymbol().GetName());
+    Debuggees::instance().of(process.GetTarget()).loader_event(thread, function);
+  }));
   return false;  // the program goes on
 }
 
 bool on_exit_call(void*, lldb::SBProcess& process, lldb::SBThread& thread,
                   lldb::SBBreakpointLocation&) {
-  report(process, enter([&] { Debuggees::instance().of(process.GetTarget()).exit_call(thread); }));
+  report_trouble(process, enter([&] {
+    Debuggees::instance().of(process.GetTarget()).exit_call(thread);
+  }));
   return false;
-}
-
-// A breakpoint takes a name's permissions over in the moment it gets the name, and getting it again
-// undoes that (LLDB 19), so each gets it once.
-void hide(lldb::SBTarget& target, lldb::SBBreakpoint& breakpoint) {
-  if (breakpoint.MatchesName(kHiddenName)) return;
-  lldb::SBBreakpointName name(target, kHiddenName);
-  name.SetAllowList(false);
-  name.SetAllowDelete(false);
-  name.SetAllowDisable(false);
-  breakpoint.AddName(kHiddenName);
 }
 
 template <std::size_t N>
@@ -58,6 +44,24 @@ lldb::SBBreakpoint make(lldb::SBTarget& target, const char* (&functions)[N],
 }
 
 }  // namespace
+
+void report_trouble(lldb::SBProcess& process, const std::optional<std::string>& trouble) {
+  if (!trouble) return;
+  Console(process.GetTarget().GetDebugger()).write("heapledger: " + *trouble + "\n");
+}
+
+// A breakpoint takes a name's permissions over in the moment it gets the name, and getting it again
+// undoes that (LLDB 19), so each gets it once. Each change of the name goes through all that have it.
+void hide(lldb::SBTarget& target, lldb::SBBreakpoint& breakpoint) {
+  if (breakpoint.MatchesName(kHiddenName)) return;
+  lldb::SBBreakpointName name(target, kHiddenName);
+  if (name.GetAllowDelete()) {
+    name.SetAllowList(false);
+    name.SetAllowDelete(false);
+    name.SetAllowDisable(false);
+  }
+  breakpoint.AddName(kHiddenName);
+}
 
 void arm_loader_events(lldb::SBTarget target) {
   lldb::SBBreakpointList ours(target);

@@ -6,6 +6,9 @@
 
 #include <lldb/API/LLDB.h>
 
+#include <optional>
+#include <string>
+
 namespace heapledger {
 
 inline constexpr const char* kBreakpointName = "heapledger";
@@ -18,6 +21,12 @@ lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target);
 // At the second instruction of a program: a breakpoint at its entry never fires, because the
 // process already stands there. An invalid one when the program's code cannot be read.
 lldb::SBBreakpoint make_entry_breakpoint(lldb::SBTarget target, lldb::addr_t entry);
+
+// Out of the user's sight and reach. To be called once for each breakpoint.
+void hide(lldb::SBTarget& target, lldb::SBBreakpoint& breakpoint);
+
+// A line for the user of what went wrong in a callback.
+void report_trouble(lldb::SBProcess& process, const std::optional<std::string>& trouble);
 
 // A breakpoint name belongs to one target; a copy of the breakpoint comes without it.
 void protect_breakpoints(lldb::SBTarget target);

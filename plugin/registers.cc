@@ -90,6 +90,18 @@ ThreadState thread_state(lldb::SBThread& thread) {
   return state;
 }
 
+WatchedStop watched_stop(lldb::SBThread& thread, Address address) {
+  lldb::SBFrame frame = thread.GetFrameAtIndex(0);
+  WatchedStop stop{.tid = thread.GetThreadID(), .pc = address, .sp = frame.GetSP()};
+  stop.rdi = register_value(frame, "rdi").value_or(0);
+  stop.rsi = register_value(frame, "rsi").value_or(0);
+  stop.rdx = register_value(frame, "rdx").value_or(0);
+  stop.rcx = register_value(frame, "rcx").value_or(0);
+  stop.rax = register_value(frame, "rax").value_or(0);
+  stop.r11 = register_value(frame, "r11").value_or(0);
+  return stop;
+}
+
 std::vector<FrameInfo> thread_frames(lldb::SBThread& thread, bool with_variables) {
   std::vector<FrameInfo> frames;
   for (std::uint32_t i = 0; i < kMostFrames; ++i) {

@@ -8,6 +8,8 @@
 namespace heapledger {
 namespace {
 
+constexpr std::uint64_t kPage = 4096;
+
 void name_after_module(Mapping& mapping, lldb::SBTarget& target) {
   lldb::SBAddress place = target.ResolveLoadAddress(mapping.range.begin);
   lldb::SBModule module = place.GetModule();
@@ -36,8 +38,7 @@ Mappings session_mappings(lldb::SBTarget target) {
   return mappings;
 }
 
-SessionMemory::SessionMemory(lldb::SBTarget target, Mappings mappings)
-    : target_(target), mappings_(std::move(mappings)) {}
+SessionMemory::SessionMemory(lldb::SBTarget target) : target_(target) {}
 
 // SBTarget's read takes what a core file does not hold (text, read-only data) from the modules'
 // files.
@@ -52,16 +53,21 @@ std::size_t SessionMemory::read_within(Address address, std::span<std::byte> out
   return error.Success() ? got : 0;
 }
 
+std::uint64_t SessionMemory::readable_from(Address address) const {
+  if (!mappings_) mappings_ = session_mappings(target_);
+  if (mappings_->empty()) return kPage - address % kPage;
+  const Mapping* mapping = find_mapping(*mappings_, address);
+  return mapping == nullptr ? 0 : mapping->range.end - address;
+}
+
 std::size_t SessionMemory::read_up_to(Address address, std::span<std::byte> out) const {
-  std::size_t done = 0;
+  std::size_t done = read_within(address, out);
   while (done < out.size()) {
-    const Mapping* mapping = find_mapping(mappings_, address + done);
-    if (mapping == nullptr) break;
-    const std::size_t want =
-        std::min<std::uint64_t>(out.size() - done, mapping->range.end - (address + done));
-    const std::size_t got = read_within(address + done, out.subspan(done, want));
+    const std::uint64_t readable = readable_from(address + done);
+    const std::size_t want = std::min<std::uint64_t>(out.size() - done, readable);
+    const std::size_t got = want == 0 ? 0 : read_within(address + done, out.subspan(done, want));
     done += got;
-    if (got < want) break;
+    if (got == 0 || got < want) break;
   }
   return done;
 }

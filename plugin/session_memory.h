@@ -7,6 +7,7 @@
 
 #include <lldb/API/LLDB.h>
 
+#include <optional>
 #include <vector>
 
 #include "inferior/mappings.h"
@@ -20,15 +21,19 @@ Mappings session_mappings(lldb::SBTarget target);
 
 class SessionMemory final : public Memory {
  public:
-  SessionMemory(lldb::SBTarget target, Mappings mappings);
+  // The regions are asked for when the first read does not come back whole: a stop at a watched address
+  // reads a word or two, and gdbserver knows no regions.
+  explicit SessionMemory(lldb::SBTarget target);
   std::size_t read_up_to(Address address, std::span<std::byte> out) const override;
   bool reads_in_parallel() const override { return false; }
 
  private:
   std::size_t read_within(Address address, std::span<std::byte> out) const;
+  // Bytes from `address` on that a read may be tried on; 0: none.
+  std::uint64_t readable_from(Address address) const;
 
   lldb::SBTarget target_;
-  Mappings mappings_;
+  mutable std::optional<Mappings> mappings_;
 };
 
 }  // namespace heapledger

@@ -31,14 +31,6 @@ constexpr std::uint64_t kUserCode64 = 0x33;  // cs of 64-bit user code
 constexpr std::uint64_t kContextFlagBits =
     0x7;  // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
 
-bool calls_sigreturn(const Memory& memory, Address restorer) {
-  constexpr std::array<std::uint8_t, 9> kMov64 = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-  constexpr std::array<std::uint8_t, 7> kMov32 = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
-  std::array<std::uint8_t, 9> code{};
-  memory.read_up_to(restorer, std::as_writable_bytes(std::span(code)));
-  return code == kMov64 || std::equal(kMov32.begin(), kMov32.end(), code.begin());
-}
-
 bool looks_like_frame(std::span<const std::uint64_t> words) {
   return (words[kSegments] & 0xffff) == kUserCode64 && words[kContextLink] == 0 &&
          (words[kContextFlags] & ~kContextFlagBits) == 0 && words[kReturnAddress] != 0;
@@ -63,6 +55,14 @@ void scan_stack(const Memory& memory, AddressRange stack, std::vector<SignalFram
 }
 
 }  // namespace
+
+bool calls_sigreturn(const Memory& memory, Address code) {
+  constexpr std::array<std::uint8_t, 9> kMov64 = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+  constexpr std::array<std::uint8_t, 7> kMov32 = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
+  std::array<std::uint8_t, 9> found{};
+  memory.read_up_to(code, std::as_writable_bytes(std::span(found)));
+  return found == kMov64 || std::equal(kMov32.begin(), kMov32.end(), found.begin());
+}
 
 std::vector<SignalFrame> find_signal_frames(const Memory& memory, const Mappings& mappings,
                                             Address sp) {

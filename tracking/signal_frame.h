@@ -28,4 +28,8 @@ struct SignalFrame {
 std::vector<SignalFrame> find_signal_frames(const Memory& memory, const Mappings& mappings,
                                             Address sp);
 
+// The code there is what a signal handler returns to: it calls rt_sigreturn, and the frame outside it
+// is the interrupted one.
+bool calls_sigreturn(const Memory& memory, Address code);
+
 }  // namespace heapledger

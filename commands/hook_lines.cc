@@ -11,7 +11,23 @@ namespace heapledger {
 namespace {
 
 bool hooks_malloc(const ModuleHooks& module) {
-  return std::find(module.hooked.begin(), module.hooked.end(), "malloc") != module.hooked.end();
+  const auto trap = [](const auto& entry) { return entry.first == "malloc"; };
+  return std::find(module.hooked.begin(), module.hooked.end(), "malloc") != module.hooked.end() ||
+         std::any_of(module.by_breakpoint.begin(), module.by_breakpoint.end(), trap);
+}
+
+std::string with_reasons(std::span<const ModuleHooks> modules,
+                         std::vector<std::pair<std::string, std::string>> ModuleHooks::*list) {
+  std::vector<std::string> parts;
+  for (const ModuleHooks& module : modules) {
+    std::vector<std::string> functions;
+    for (const auto& [name, reason] : module.*list) {
+      functions.push_back(fmt::format("{} ({})", name, reason));
+    }
+    if (functions.empty()) continue;
+    parts.push_back(fmt::format("{}: {}", module.module, fmt::join(functions, ", ")));
+  }
+  return fmt::format("{}", fmt::join(parts, "; "));
 }
 
 }  // namespace
@@ -35,20 +51,20 @@ std::string hooked_by_module(std::span<const ModuleHooks> modules) {
 }
 
 std::string not_hooked_by_module(std::span<const ModuleHooks> modules) {
-  std::vector<std::string> parts;
-  for (const ModuleHooks& module : modules) {
-    std::vector<std::string> functions;
-    for (const auto& [name, reason] : module.not_hooked) {
-      functions.push_back(fmt::format("{} ({})", name, reason));
-    }
-    if (functions.empty()) continue;
-    parts.push_back(fmt::format("{}: {}", module.module, fmt::join(functions, ", ")));
-  }
-  return fmt::format("{}", fmt::join(parts, "; "));
+  return with_reasons(modules, &ModuleHooks::not_hooked);
 }
 
-std::string start_line(std::span<const ModuleHooks> modules) {
-  std::string line = "heapledger: tracking: " + hooked_by_module(modules);
+std::string breakpoints_by_module(std::span<const ModuleHooks> modules) {
+  return with_reasons(modules, &ModuleHooks::by_breakpoint);
+}
+
+std::string start_line(std::span<const ModuleHooks> modules, Engine engine) {
+  std::string line = engine == Engine::breakpoint ? "heapledger: tracking by breakpoints: "
+                                                  : "heapledger: tracking: ";
+  line += hooked_by_module(modules);
+  if (const std::string slow = breakpoints_by_module(modules); !slow.empty()) {
+    line += "; by breakpoints, slowly: " + slow;
+  }
   if (const std::string rest = not_hooked_by_module(modules); !rest.empty()) {
     line += "; not hooked: " + rest;
   }

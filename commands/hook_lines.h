@@ -19,8 +19,10 @@ std::string hooked_by_module(std::span<const ModuleHooks> modules);
 
 // "libfoo.so: malloc (too short)"; empty when there are none.
 std::string not_hooked_by_module(std::span<const ModuleHooks> modules);
+// "app: pvalloc (a branch leads back into its first bytes)"
+std::string breakpoints_by_module(std::span<const ModuleHooks> modules);
 
 // The line tracking starts with.
-std::string start_line(std::span<const ModuleHooks> modules);
+std::string start_line(std::span<const ModuleHooks> modules, Engine engine);
 
 }  // namespace heapledger

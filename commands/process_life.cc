@@ -12,7 +12,7 @@ namespace heapledger {
 // After exec the kernel's random bytes are others. A program may write over them, so the agent,
 // when there is one, is asked as well: no image of another program holds it.
 bool ProcessLife::still_our_image() {
-  if (!session_.tracker().has_ledger()) return false;
+  if (session_.tracker().state_address() == 0) return false;
   const auto magic = target_.memory().read_value<std::uint64_t>(session_.tracker().state_address());
   return magic == agent::kMagic;
 }
@@ -53,11 +53,13 @@ void ProcessLife::follow(std::uint64_t identity) {
   session_.on_exec();
 }
 
-// The program's own DT_DEBUG; a program that was started by naming the loader has none, and the
-// loader's symbol is asked.
+// The program's own DT_DEBUG; a program that was started by naming the loader has none, and of a
+// remote one it is not known where it is: the loader's symbol is asked.
 LoaderState ProcessLife::loader_state_now() {
-  const LoaderState state = loader_state(*image_, target_.memory());
-  if (state != LoaderState::unknown) return state;
+  if (image_) {
+    const LoaderState state = loader_state(*image_, target_.memory());
+    if (state != LoaderState::unknown) return state;
+  }
   const Address r_debug = events_.r_debug();
   return r_debug == 0 ? LoaderState::unknown : loader_state_at(r_debug, target_.memory());
 }
@@ -66,7 +68,7 @@ std::string ProcessLife::loader_event(std::string_view function) {
   const bool program_starts = function.starts_with("__libc_start_main");
   // libc of a dynamic program calls it too, after the loader has told everything.
   if (loader_seen_ && program_starts) return "";
-  const LoaderState loader = image_ ? loader_state_now() : LoaderState::unknown;
+  const LoaderState loader = loader_state_now();
   if (loader == LoaderState::changing) return "";
   // A dynamic program that is first seen there: LLDB up to 16 learns of ld.so when the program
   // starts, after the constructors of its libraries.
@@ -97,6 +99,7 @@ std::string ProcessLife::let_go() {
 
 std::string ProcessLife::before_resume(Tracker::Traps traps) {
   if (!process_ || target_.state() != ProcessState::stopped) return "";
+  session_.on_resume();
   std::string told;
   for (const std::string& name : session_.tracker().unhook_under_breakpoints(traps)) {
     told += fmt::format("heapledger: a breakpoint stands inside the entry of {}: it is unhooked, "

@@ -50,12 +50,15 @@ struct Session::Impl {
     const auto hooks = context.tracker.modules_changed();
     if (!hooks && waited && context.tracker.waits_for_stop()) return "";  // it was said
     if (!hooks) return fmt::format("heapledger: {}\n", hooks.error().message);
-    const std::string hooked = hooked_by_module(*hooks);
-    const std::string refused = not_hooked_by_module(*hooks);
-    if (hooked.empty() && refused.empty()) return "";
-    if (hooked.empty()) return fmt::format("heapledger: not hooked: {}\n", refused);
-    return fmt::format("heapledger: now tracking: {}{}{}\n", hooked,
-                       refused.empty() ? "" : "; not hooked: ", refused);
+    std::vector<std::string> parts;
+    const auto tell = [&](const char* how, const std::string& what) {
+      if (!what.empty()) parts.push_back(how + what);
+    };
+    tell("now tracking: ", hooked_by_module(*hooks));
+    tell("by breakpoints, slowly: ", breakpoints_by_module(*hooks));
+    tell("not hooked: ", not_hooked_by_module(*hooks));
+    if (parts.empty()) return "";
+    return fmt::format("heapledger: {}\n", fmt::join(parts, "; "));
   }
 
   Context context;
@@ -102,8 +105,11 @@ bool Session::armed() const { return impl_->context.settings.automatic; }
 bool Session::wants_exit_call() const { return impl_->context.at_exit != nullptr; }
 Tracker& Session::tracker() { return impl_->context.tracker; }
 
+void Session::on_resume() { impl_->context.tracker.pause(); }
+
 CommandResult Session::run(std::span<const std::string> arguments) {
   impl_->follow_process();
+  impl_->context.tracker.pause();
   impl_->context.exit_code.reset();
   const auto done = run_command(impl_->context, arguments);
   CommandResult result;

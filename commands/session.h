@@ -43,6 +43,7 @@ class Session {
   // its reports.
   std::string on_launch();
   std::string on_process_gone();   // exited, killed, detached
+  void on_resume();                // the user lets the process go on
   // The program calls _exit(status) (leaks at-exit). Returns the text; sets exit_code when judged.
   std::string on_exit_call(int status, std::optional<int>& exit_code);
 

@@ -12,7 +12,30 @@
 namespace heapledger {
 namespace {
 
-constexpr const char* kEngine = "entry hooks";
+const char* engine_name(Engine engine) {
+  return engine == Engine::breakpoint ? "breakpoints" : "entry hooks";
+}
+
+// "breakpoints: 1234 hits, 650 a second, 0.91 ms each; the process stood still 59% of that time"
+std::string engine_words(const Tracker& tracker) {
+  std::string words = engine_name(tracker.engine());
+  const auto costs = tracker.costs();
+  if (!costs) return words;
+  words += fmt::format(": {} hits", costs->hits);
+  if (costs->seconds == 0) return words;
+  return words + fmt::format(", {:.0f} a second, {:.2f} ms each; the process stood still {:.0f}% of "
+                             "that time", costs->rate(), costs->seconds_a_hit * 1000,
+                             costs->stopped() * 100);
+}
+
+Json costs_json(const Tracker& tracker) {
+  const auto costs = tracker.costs();
+  if (!costs) return nullptr;
+  return Json{{"hits", costs->hits},
+              {"hits_per_second", costs->rate()},
+              {"milliseconds_per_hit", costs->seconds_a_hit * 1000},
+              {"stopped_share", costs->stopped()}};
+}
 
 struct Outstanding {
   std::uint64_t heap_bytes = 0, heap_blocks = 0, mapped_bytes = 0, mapped_segments = 0;
@@ -60,6 +83,28 @@ std::string line(std::string_view label, std::string_view words) {
   return fmt::format("{:<14} {}\n", name, words);
 }
 
+using Reasons = std::vector<std::pair<std::string, std::string>>;
+
+std::string reason_lines(std::string_view label, std::span<const ModuleHooks> modules,
+                         Reasons ModuleHooks::*list) {
+  std::string text;
+  for (const ModuleHooks& module : modules) {
+    for (const auto& [function, reason] : module.*list) {
+      text += line(label, fmt::format("{}: {}: {}", module.module, function, reason));
+      label = "";
+    }
+  }
+  return text;
+}
+
+Json reasons_json(const Reasons& reasons) {
+  Json list = Json::array();
+  for (const auto& [function, reason] : reasons) {
+    list.push_back({{"function", function}, {"reason", reason}});
+  }
+  return list;
+}
+
 std::string hook_lines(std::span<const ModuleHooks> modules) {
   std::string text;
   std::string_view label = "hooked";
@@ -68,14 +113,8 @@ std::string hook_lines(std::span<const ModuleHooks> modules) {
     text += line(label, fmt::format("{}: {}", module.module, hooked_names(module)));
     label = "";
   }
-  label = "not hooked";
-  for (const ModuleHooks& module : modules) {
-    for (const auto& [function, reason] : module.not_hooked) {
-      text += line(label, fmt::format("{}: {}: {}", module.module, function, reason));
-      label = "";
-    }
-  }
-  return text;
+  text += reason_lines("by breakpoint", modules, &ModuleHooks::by_breakpoint);
+  return text + reason_lines("not hooked", modules, &ModuleHooks::not_hooked);
 }
 
 std::string ledger_lines(const Ledger& ledger) {
@@ -98,7 +137,9 @@ std::string ledger_lines(const Ledger& ledger) {
                                       c.dropped_mappings, c.dropped_stacks));
   text += line("in flight", fmt::format("{} calls", c.in_flight));
   text += line("stacks", fmt::format("{} incomplete", c.truncated_stacks));
-  text += line("ledger", fmt::format("{} bytes of the process's memory", c.ledger_bytes));
+  if (c.ledger_bytes != 0) {
+    text += line("ledger", fmt::format("{} bytes of the process's memory", c.ledger_bytes));
+  }
   if (ledger.damaged() != 0) {
     text += line("damaged", fmt::format("{} ledger entries skipped", ledger.damaged()));
   }
@@ -108,11 +149,10 @@ std::string ledger_lines(const Ledger& ledger) {
 Json hooks_json(std::span<const ModuleHooks> modules) {
   Json list = Json::array();
   for (const ModuleHooks& module : modules) {
-    Json refused = Json::array();
-    for (const auto& [function, reason] : module.not_hooked) {
-      refused.push_back({{"function", function}, {"reason", reason}});
-    }
-    list.push_back({{"module", module.module}, {"hooked", module.hooked}, {"not_hooked", refused}});
+    list.push_back({{"module", module.module},
+                    {"hooked", module.hooked},
+                    {"by_breakpoint", reasons_json(module.by_breakpoint)},
+                    {"not_hooked", reasons_json(module.not_hooked)}});
   }
   return list;
 }
@@ -171,7 +211,8 @@ Result<void> run(Context& context, const Arguments& arguments) {
                 {"process", {{"pid", context.target.pid()},
                              {"state", state_word(context.target.state())},
                              {"program", context.target.program_path()}}},
-                {"engine", kEngine},
+                {"engine", engine_name(context.tracker.engine())},
+                {"cost", costs_json(context.tracker)},
                 {"modules", hooks_json(hooks)},
                 {"ledger", ledger != nullptr ? ledger_json(*ledger) : Json(nullptr)}};
     output->sink()(json_text(status) + "\n");
@@ -180,7 +221,9 @@ Result<void> run(Context& context, const Arguments& arguments) {
   std::string text = line("tracking", tracking_words(context));
   text += line("auto", context.settings.automatic ? "on" : "off");
   text += line("process", process_words(context));
-  if (!hooks.empty()) text += line("engine", kEngine) + hook_lines(hooks);
+  if (!hooks.empty()) {
+    text += line("engine", engine_words(context.tracker)) + hook_lines(hooks);
+  }
   if (ledger != nullptr) text += ledger_lines(*ledger);
   output->sink()(text);
   return output->finish();
@@ -195,7 +238,8 @@ Command status_command() {
       .text =
           "Shows whether tracking is on, which functions are hooked in which module and which are\n"
           "not and why, what is outstanding, what was counted since tracking started, what could not\n"
-          "be recorded, and how much of the process's memory the records take.\n",
+          "be recorded, and how much of the process's memory the records take. Of tracking by\n"
+          "breakpoints: how many hits there were, how many a second, and what they cost.\n",
       .options = {format_option(), output_option()},
       .examples = {"leaks status", "leaks status --format json"},
       .run = run,

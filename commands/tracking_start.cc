@@ -5,13 +5,15 @@
 
 namespace heapledger {
 
-Result<void> trackable(const Context& context) {
+Result<void> trackable(const Context& context, Engine engine) {
   auto there = context.stopped_process();
   if (!there) return there;
   switch (context.target.kind()) {
     case ProcessKind::core: return fail("a core file cannot be tracked: there is no process");
     case ProcessKind::live_remote:
-      return fail("process {} is on another machine: only local processes can be tracked",
+      if (engine == Engine::breakpoint) break;
+      return fail("process {} is on another machine, where the agent cannot be brought in: "
+                  "`leaks start --engine breakpoint` tracks it, much slower",
                   context.target.pid());
     case ProcessKind::none: return fail("no process: run the program first");
     case ProcessKind::live_local: break;
@@ -20,7 +22,7 @@ Result<void> trackable(const Context& context) {
 }
 
 Result<std::string> start_tracking(Context& context) {
-  auto can = trackable(context);
+  auto can = trackable(context, context.settings.tracking.engine);
   if (!can) return tl::unexpected(can.error());
   auto hooks = context.tracker.start(context.settings.tracking);
   context.forget_ledger();
@@ -32,7 +34,7 @@ Result<std::string> start_tracking(Context& context) {
                 told ? "" : "; for functions without a name: leaks start --hook malloc=ADDR");
   }
   context.stopped_by_user = false;
-  return start_line(*hooks);
+  return start_line(*hooks, context.tracker.engine());
 }
 
 }  // namespace heapledger

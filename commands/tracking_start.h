@@ -8,8 +8,8 @@
 
 namespace heapledger {
 
-// Whether the process can be tracked at all; else the user's words.
-Result<void> trackable(const Context& context);
+// Whether the process can be tracked that way; else the user's words.
+Result<void> trackable(const Context& context, Engine engine);
 
 // Starts with context.settings.tracking. Returns the line that tells what is hooked.
 Result<std::string> start_tracking(Context& context);

@@ -83,4 +83,11 @@ const CodeRange* CodeMap::find(Address pc, std::uint32_t incarnation) const {
   return nullptr;
 }
 
+const CodeRange* CodeMap::loaded_at(Address pc) const {
+  for (const CodeRange& r : ranges_) {
+    if (r.loaded && r.range.contains(pc)) return &r;
+  }
+  return nullptr;
+}
+
 }  // namespace heapledger

@@ -46,6 +46,7 @@ class CodeMap {
 
   std::vector<const CodeRange*> loaded() const;  // sorted by address
   const CodeRange* find(Address pc, std::uint32_t incarnation) const;
+  const CodeRange* loaded_at(Address pc) const;
 
  private:
   std::vector<CodeRange> ranges_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 namespace heapledger {
 namespace {
@@ -119,6 +120,34 @@ EntryPointsFound find_entry_points(const Module& module) {
     }
   }
   return found;
+}
+
+void EntryPointsFound::add(EntryPointsFound more) {
+  std::move(more.requests.begin(), more.requests.end(), std::back_inserter(requests));
+  std::move(more.refused.begin(), more.refused.end(), std::back_inserter(refused));
+}
+
+EntryPointsFound find_entry_points(const std::vector<Module>& modules) {
+  EntryPointsFound found;
+  for (const Module& m : modules) found.add(find_entry_points(m));
+  return found;
+}
+
+bool allocates(agent::Kind kind) {
+  return kind >= agent::Kind::malloc && kind <= agent::Kind::pvalloc;
+}
+
+bool only_glibc_allocates(const std::vector<HookRequest>& requests,
+                          const std::vector<Module>& modules) {
+  for (const HookRequest& r : requests) {
+    if (!allocates(r.kind)) continue;
+    const Module* m = find_module(modules, r.function);
+    if (m == nullptr || m->elf == nullptr || is_musl(*m) ||
+        !m->elf->symbol("__libc_malloc").has_value()) {
+      return false;
+    }
+  }
+  return true;
 }
 
 Result<HookRequest> place_entry_point(const std::string& name, Address address,

@@ -27,12 +27,20 @@ const EntryPoint* find_entry_point(const std::string& symbol_or_name);
 struct EntryPointsFound {
   std::vector<HookRequest> requests;  // HookRequest::hook is not filled in
   std::vector<RefusedHook> refused;   // there, but not to be patched (IFUNC, no bytes in the file)
+
+  void add(EntryPointsFound more);
 };
 
 // Only exported functions count in dynamic modules, so that a program's own unrelated `cfree` is left
 // alone; static programs have a symbol table only. glibc's loader is left out: its malloc is a bump
 // allocator for its own data, and its mmap maps libraries.
 EntryPointsFound find_entry_points(const Module& module);
+EntryPointsFound find_entry_points(const std::vector<Module>& modules);
+
+bool allocates(agent::Kind kind);  // heap blocks, and not only as a note
+// glibc places block starts at least 32 bytes apart; any other allocator may do with 16.
+bool only_glibc_allocates(const std::vector<HookRequest>& requests,
+                          const std::vector<Module>& modules);
 
 // --hook NAME=ADDR. The Error names what is wrong: unknown name, address in no module's code.
 Result<HookRequest> place_entry_point(const std::string& name, Address address,

@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::uint64_t kTimeBits = 30;        // of a slot
 constexpr std::uint64_t kAlmostNow = 1 << 16;  // ticks a clock of another core may be ahead
-constexpr unsigned kIncarnationShift = 48;
 
 // The parts of `range` that are mapped, neighbours as one.
 std::vector<AddressRange> mapped_parts(AddressRange range, const Mappings& now) {

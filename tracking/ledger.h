@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The debugger session's copy of the agent's ledger: the outstanding allocations of one stop and
-// the stacks they came from, taken with bulk reads.
+// The outstanding allocations of one stop and the stacks they came from: the debugger session's copy
+// of the agent's ledger, taken with bulk reads (ledger_reader.h), or what the debugger recorded itself
+// (ledger_builder.h).
 #pragma once
 
 #include <cstdint>
@@ -54,6 +55,7 @@ struct LedgerCounters {
 class Ledger {
  public:
   static constexpr std::size_t kMaxStack = 2 * agent::kMaxFrames;
+  static constexpr unsigned kIncarnationShift = 48;  // in agent::Node::pc
 
   // Takes in everything. Hostile or damaged contents give an Error or are counted in `damaged`;
   // work and memory are bounded by the memory actually mapped. `state` is the agent::State's
@@ -91,6 +93,7 @@ class Ledger {
 
  private:
   friend class LedgerReader;
+  friend class LedgerBuilder;
   void add_mapped(std::span<const Allocation> segments);  // sorted, disjoint
 
   std::vector<Allocation> allocations_;

@@ -7,60 +7,17 @@
 #include "inferior/target_modules.h"
 #include "tracking/agent_image.h"
 #include "tracking/agent_memory.h"
+#include "tracking/breakpoint_tracker.h"
 #include "tracking/code_map.h"
 #include "tracking/entry_points.h"
+#include "tracking/entry_redirects.h"
+#include "tracking/hook_list.h"
 #include "tracking/island_rules.h"
+#include "tracking/restored_entries.h"
 #include "tracking/rule_publisher.h"
 
 namespace heapledger {
 namespace {
-
-using HookList = std::vector<ModuleHooks>;
-
-ModuleHooks& hooks_of(HookList& list, const std::string& module) {
-  for (ModuleHooks& h : list) {
-    if (h.module == module) return h;
-  }
-  list.push_back({module, {}, {}});
-  return list.back();
-}
-
-// In the order of the list of entry points, each name once.
-HookList summarize(const Patcher::Outcome& outcome, const std::vector<RefusedHook>& refused_before) {
-  HookList list;
-  auto refuse = [&](const RefusedHook& r) {
-    hooks_of(list, r.request.module).not_hooked.emplace_back(r.request.symbol, r.reason);
-  };
-  std::vector<std::pair<std::string, std::string>> hooked;
-  for (const EntryPoint& e : entry_points()) {
-    for (const InstalledHook* h : outcome.installed) {
-      if (h->request.symbol != e.name) continue;
-      auto& names = hooks_of(list, h->request.module).hooked;
-      if (std::find(names.begin(), names.end(), e.name) == names.end()) names.push_back(e.name);
-    }
-  }
-  for (const RefusedHook& r : refused_before) refuse(r);
-  for (const RefusedHook& r : outcome.refused) refuse(r);
-  return list;
-}
-
-void merge(HookList& all, const HookList& more) {
-  for (const ModuleHooks& m : more) {
-    ModuleHooks& h = hooks_of(all, m.module);
-    for (const std::string& name : m.hooked) {
-      if (std::find(h.hooked.begin(), h.hooked.end(), name) == h.hooked.end()) h.hooked.push_back(name);
-    }
-    for (const auto& refused : m.not_hooked) {
-      if (std::find(h.not_hooked.begin(), h.not_hooked.end(), refused) == h.not_hooked.end()) {
-        h.not_hooked.push_back(refused);
-      }
-    }
-  }
-}
-
-bool allocates(agent::Kind kind) {
-  return kind >= agent::Kind::malloc && kind <= agent::Kind::pvalloc;
-}
 
 Address main_stack_end(const Mappings& mappings) {
   for (const Mapping& m : mappings) {
@@ -69,18 +26,11 @@ Address main_stack_end(const Mappings& mappings) {
   return 0;
 }
 
-// glibc places block starts at least 32 bytes apart; any other allocator may do with 16.
-bool only_glibc_allocates(const std::vector<HookRequest>& requests,
-                          const std::vector<Module>& modules) {
-  for (const HookRequest& r : requests) {
-    if (!allocates(r.kind)) continue;
-    const Module* m = find_module(modules, r.function);
-    if (m == nullptr || m->elf == nullptr || is_musl(*m) ||
-        !m->elf->symbol("__libc_malloc").has_value()) {
-      return false;
-    }
+std::string first_reason(const HookList& list) {
+  for (const ModuleHooks& m : list) {
+    if (!m.not_hooked.empty()) return m.not_hooked.front().second;
   }
-  return true;
+  return "no reason";
 }
 
 const char* kNothingToHook =
@@ -93,9 +43,11 @@ struct Tracker::Impl {
   Target& target;
   TargetControl& control;
   Patcher patcher;
+  EntryRedirects redirects;  // of what the patcher refuses
   RulePublisher publisher;
   CodeMap code;
   std::optional<AgentMemory> agent;
+  std::unique_ptr<BreakpointTracker> breakpoints;  // instead of the agent
   std::vector<AddressRange> former_memory;  // of agents before a stop; they stay mapped
   TrackingOptions options;
   HookList hooks;
@@ -103,7 +55,8 @@ struct Tracker::Impl {
   bool adopted = false;
   bool rules_wait = false;  // for another event: there was no memory for them at the last one
 
-  Impl(Target& t, TargetControl& c) : target(t), control(c), patcher(t, c), publisher(t, c) {}
+  Impl(Target& t, TargetControl& c) : target(t), control(c), patcher(t, c), redirects(c),
+                                      publisher(t, c) {}
 
   struct Picture {
     Mappings mappings;
@@ -127,6 +80,64 @@ struct Tracker::Impl {
     return requests;
   }
 
+  // The breakpoint engine: entry points of modules that came now.
+  HookList watch(const EntryPointsFound& found) {
+    std::vector<RefusedHook> refused = found.refused;
+    std::vector<const HookRequest*> watched;
+    for (const HookRequest& request : found.requests) {
+      if (auto done = breakpoints->watch(request)) {
+        watched.push_back(&request);
+      } else {
+        refused.push_back({request, done.error().message});
+      }
+    }
+    return hook_list(watched, refused);
+  }
+
+  Result<HookList> start_breakpoints(const EntryPointsFound& found) {
+    retire_agent();
+    breakpoints = std::make_unique<BreakpointTracker>(target, control, code, options.stacks);
+    hooks = watch(found);
+    if (std::all_of(hooks.begin(), hooks.end(), [](auto& m) { return m.hooked.empty(); })) {
+      breakpoints.reset();
+      return fail("cannot track by breakpoints: {}", first_reason(hooks));
+    }
+    active = true;
+    return hooks;
+  }
+
+  // The agent's hooks of modules that came now.
+  HookList install(EntryPointsFound found) {
+    aim(found.requests);
+    Patcher::Outcome outcome = patcher.install(std::move(found.requests));
+    std::vector<const HookRequest*> hooked;
+    for (const InstalledHook* h : outcome.installed) hooked.push_back(&h->request);
+    std::vector<RefusedHook> by_breakpoint;
+    for (RefusedHook& r : outcome.refused) {
+      auto& list = redirects.install(r.request) ? by_breakpoint : found.refused;
+      list.push_back(std::move(r));
+    }
+    return hook_list(hooked, found.refused, by_breakpoint);
+  }
+
+  bool hooks_an_allocation() const {
+    const auto allocation = [](const auto& hook) { return allocates(hook->request.kind); };
+    const auto& jumps = patcher.installed();
+    const auto& traps = redirects.installed();
+    return std::any_of(jumps.begin(), jumps.end(), allocation) ||
+           std::any_of(traps.begin(), traps.end(), allocation);
+  }
+
+  void forget_code(AddressRange gone) {
+    patcher.forget(gone);
+    redirects.forget(gone);
+  }
+
+  Result<void> remove_hooks() {
+    redirects.stop();
+    return patcher.remove_all();
+  }
+
   void aim(std::vector<HookRequest>& requests) {
     for (HookRequest& r : requests) r.hook = agent->image + AgentImage::embedded().hook(r.shape);
   }
@@ -139,6 +150,10 @@ struct Tracker::Impl {
     code.add_own(agent->image_range, agent->image, image_rules, "heapledger-agent");
     for (const AddressRange& island : patcher.islands()) {
       code.add_own(island, island.begin, island_rules(island, patcher.installed(), code),
+                   "heapledger-island");
+    }
+    for (const AddressRange& island : redirects.islands()) {
+      code.add_own(island, island.begin, island_rules(island, redirects.installed(), code),
                    "heapledger-island");
     }
     return publisher.publish(agent->state, code, code_went_away);
@@ -163,37 +178,17 @@ struct Tracker::Impl {
     ranges = {agent->image_range, agent->data_range};
     for (const AddressRange& r : publisher.memory()) ranges.push_back(r);
     for (const AddressRange& r : patcher.islands()) ranges.push_back(r);
+    for (const AddressRange& r : redirects.islands()) ranges.push_back(r);
     auto begin = target.memory().read_value<Address>(agent->state + offsetof(agent::State, arena_begin));
     auto end = target.memory().read_value<Address>(agent->state + offsetof(agent::State, arena_end));
     if (begin && end && *begin != 0 && *begin < *end) ranges.push_back({*begin, *end});
     return ranges;
   }
 
-  // Hooks an earlier session installed: where the file's bytes and the process's differ by a jump.
-  Result<void> restore_from_files() {
+  Result<void> restore_adopted() {
     auto picture = look();
     if (!picture) return tl::unexpected(picture.error());
-    for (const Module& m : picture->modules) {
-      for (const HookRequest& r : find_entry_points(m).requests) {
-        if (auto done = restore(r); !done) return done;
-      }
-    }
-    return {};
-  }
-
-  Result<void> restore(const HookRequest& r) {
-    constexpr std::size_t kLongest = 32;
-    std::vector<std::byte> now(std::min(kLongest, r.original.size()));
-    if (auto done = target.memory().read(r.function, now); !done) return done;
-    std::size_t first = now.size(), last = 0;
-    for (std::size_t i = 0; i < now.size(); ++i) {
-      if (now[i] == std::byte(r.original[i])) continue;
-      first = std::min(first, i);
-      last = i;
-    }
-    if (first == now.size()) return {};
-    auto bytes = std::as_bytes(std::span(r.original)).subspan(first, last + 1 - first);
-    return control.write_code(r.function + first, bytes);
+    return restore_from_files(target.memory(), control, picture->modules);
   }
 };
 
@@ -209,31 +204,32 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
   auto picture = t.look();
   if (!picture) return tl::unexpected(picture.error());
 
-  std::vector<HookRequest> requests;
-  std::vector<RefusedHook> refused;
   for (const Module& m : picture->modules) {
     if (const char* sanitizer = sanitizer_of(m)) {
       return fail("{} replaces the allocator in {}: ask it for leaks, or rebuild without it",
                   sanitizer, m.name);
     }
-    EntryPointsFound found = find_entry_points(m);
-    std::move(found.requests.begin(), found.requests.end(), std::back_inserter(requests));
-    std::move(found.refused.begin(), found.refused.end(), std::back_inserter(refused));
   }
+  EntryPointsFound found = find_entry_points(picture->modules);
   auto extra = t.extra_requests(picture->modules);
   if (!extra) return tl::unexpected(extra.error());
   // Functions the user placed come first: the first request for an address wins.
-  requests.insert(requests.begin(), extra->begin(), extra->end());
+  found.requests.insert(found.requests.begin(), extra->begin(), extra->end());
   auto is_allocation = [](const HookRequest& r) { return allocates(r.kind); };
-  if (std::none_of(requests.begin(), requests.end(), is_allocation)) return fail("{}", kNothingToHook);
+  if (std::none_of(found.requests.begin(), found.requests.end(), is_allocation)) {
+    return fail("{}", kNothingToHook);
+  }
+  t.code.update(picture->modules);
+  t.breakpoints.reset();
+  if (options.engine == Engine::breakpoint) return t.start_breakpoints(found);
 
   if (t.adopted) {
-    if (auto done = t.restore_from_files(); !done) return tl::unexpected(done.error());
+    if (auto done = t.restore_adopted(); !done) return tl::unexpected(done.error());
     t.adopted = false;
   }
   t.retire_agent();
   AgentConfig config;
-  config.granule_shift = only_glibc_allocates(requests, picture->modules) ? 5 : 4;
+  config.granule_shift = only_glibc_allocates(found.requests, picture->modules) ? 5 : 4;
   config.stacks = options.stacks;
   config.time = options.time;
   config.max_bytes = options.max_ledger_bytes;
@@ -243,26 +239,21 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
   t.agent = *agent;
   // The agent's memory is in, the hooks are not.
 
-  t.code.update(picture->modules);
-  t.aim(requests);
-  Patcher::Outcome outcome = t.patcher.install(std::move(requests));
-  auto hooked_allocation = [](const InstalledHook* h) { return allocates(h->request.kind); };
-  if (std::none_of(outcome.installed.begin(), outcome.installed.end(), hooked_allocation)) {
-    std::string reason = outcome.refused.empty() ? "no reason" : outcome.refused.front().reason;
-    (void)t.patcher.remove_all();
+  HookList summary = t.install(std::move(found));
+  if (!t.hooks_an_allocation()) {
+    const std::string reason = first_reason(summary);
+    (void)t.remove_hooks();
     return fail("cannot hook malloc: {}", reason);
   }
   auto ready = t.publish_rules(false);
   if (ready) ready = set_active(t.control, *t.agent, true);
   if (!ready) {
-    (void)t.patcher.remove_all();
+    (void)t.remove_hooks();
     return tl::unexpected(ready.error());
   }
   t.active = true;
   t.announce();
-  t.hooks.clear();
-  HookList summary = summarize(outcome, refused);
-  merge(t.hooks, summary);
+  t.hooks = summary;
   return summary;
 }
 
@@ -273,20 +264,19 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
   if (!picture) return tl::unexpected(picture.error());
   CodeMap::Change change = t.code.update(picture->modules);
   if (change.empty() && !t.rules_wait) return HookList{};
-  for (const AddressRange& gone : change.removed) t.patcher.forget(gone);
-  std::vector<HookRequest> requests;
-  std::vector<RefusedHook> refused;
-  for (const Module* m : change.added) {
-    EntryPointsFound found = find_entry_points(*m);
-    std::move(found.requests.begin(), found.requests.end(), std::back_inserter(requests));
-    std::move(found.refused.begin(), found.refused.end(), std::back_inserter(refused));
+  EntryPointsFound found;
+  for (const Module* m : change.added) found.add(find_entry_points(*m));
+  HookList summary;
+  if (t.breakpoints) {
+    for (const AddressRange& gone : change.removed) t.breakpoints->forget(gone);
+    summary = t.watch(found);
+  } else {
+    for (const AddressRange& gone : change.removed) t.forget_code(gone);
+    summary = t.install(std::move(found));
+    auto published = t.publish_rules(!change.removed.empty() || t.rules_wait);
+    t.rules_wait = !published;
+    if (!published) return tl::unexpected(published.error());
   }
-  t.aim(requests);
-  Patcher::Outcome outcome = t.patcher.install(std::move(requests));
-  auto published = t.publish_rules(!change.removed.empty() || t.rules_wait);
-  t.rules_wait = !published;
-  if (!published) return tl::unexpected(published.error());
-  HookList summary = summarize(outcome, refused);
   merge(t.hooks, summary);
   return summary;
 }
@@ -294,12 +284,17 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
 Result<void> Tracker::stop() {
   Impl& t = *impl_;
   if (!t.active) return {};
+  if (t.breakpoints) {
+    t.breakpoints->stop();
+    t.active = false;
+    return {};
+  }
   // A module that went away since the last loader event is only forgotten.
   if (auto picture = t.look()) {
-    for (const AddressRange& gone : t.code.update(picture->modules).removed) t.patcher.forget(gone);
+    for (const AddressRange& gone : t.code.update(picture->modules).removed) t.forget_code(gone);
   }
   if (auto done = set_active(t.control, *t.agent, false); !done) return done;
-  auto done = t.adopted ? t.restore_from_files() : t.patcher.remove_all();
+  auto done = t.adopted ? t.restore_adopted() : t.remove_hooks();
   if (done) {
     t.active = false;
     t.adopted = false;
@@ -310,7 +305,7 @@ Result<void> Tracker::stop() {
 std::vector<std::string> Tracker::unhook_under_breakpoints(Traps traps) {
   Impl& t = *impl_;
   std::vector<std::string> names;
-  if (!t.active) return names;
+  if (!t.active || t.breakpoints) return names;
   std::vector<const InstalledHook*> hit;
   if (traps == Traps::listed) hit = t.patcher.with_breakpoints_inside();
   for (const auto& hook : t.patcher.installed()) {
@@ -332,7 +327,9 @@ std::vector<std::string> Tracker::unhook_under_breakpoints(Traps traps) {
 
 void Tracker::forget() {
   Impl& t = *impl_;
+  t.breakpoints.reset();
   t.patcher.forget_all();
+  t.redirects.forget_all();
   t.publisher.forget();
   t.code.clear();
   t.agent.reset();
@@ -343,7 +340,8 @@ void Tracker::forget() {
 
 Result<bool> Tracker::adopt() {
   Impl& t = *impl_;
-  if (t.agent) return true;
+  if (has_ledger()) return true;
+  if (t.target.kind() == ProcessKind::live_remote) return false;  // no agent is brought in there
   auto picture = t.look();
   if (!picture) return tl::unexpected(picture.error());
   auto found = find_agent(t.target.memory(), picture->mappings);
@@ -359,11 +357,22 @@ Result<bool> Tracker::adopt() {
 
 bool Tracker::waits_for_stop() const { return impl_->active && impl_->rules_wait; }
 bool Tracker::active() const { return impl_->active; }
-bool Tracker::has_ledger() const { return impl_->agent.has_value(); }
+bool Tracker::has_ledger() const { return impl_->agent.has_value() || impl_->breakpoints; }
+Engine Tracker::engine() const { return impl_->options.engine; }
 const std::vector<ModuleHooks>& Tracker::hooks() const { return impl_->hooks; }
 Address Tracker::state_address() const { return impl_->agent ? impl_->agent->state : 0; }
 
+void Tracker::pause() {
+  if (impl_->breakpoints) impl_->breakpoints->pause();
+}
+
+std::optional<HitCosts> Tracker::costs() const {
+  if (!impl_->breakpoints) return std::nullopt;
+  return impl_->breakpoints->costs();
+}
+
 Result<Ledger> Tracker::read_ledger() {
+  if (impl_->breakpoints) return impl_->breakpoints->ledger();
   if (!impl_->agent) return fail("there is no ledger: tracking was not started in this process");
   Target& target = impl_->target;
   auto ledger = Ledger::read(target.memory(), impl_->agent->state, &target);

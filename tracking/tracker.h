@@ -3,7 +3,8 @@
 // Tracking of one process: brings the agent in, hooks the allocator's entry points, follows modules
 // as they come and go, and takes everything out again.
 //
-// Order at the start: agent image and state -> unwind rules of every module -> hooks -> active.
+// Order at the start: agent image and state -> unwind rules of every module -> hooks -> active. With
+// the breakpoint engine nothing is brought in and nothing is changed but by breakpoints.
 #pragma once
 
 #include <memory>
@@ -14,23 +15,24 @@
 
 #include "inferior/modules.h"
 #include "inferior/target.h"
+#include "tracking/hit_meter.h"
+#include "tracking/hook_list.h"
 #include "tracking/ledger.h"
 #include "tracking/patcher.h"
 
 namespace heapledger {
 
+// Who sees the calls: the agent, through hooks at the functions' entries, or the debugger itself, by
+// breakpoints (the fallback: breakpoint_tracker.h).
+enum class Engine { agent, breakpoint };
+
 struct TrackingOptions {
+  Engine engine = Engine::agent;
   bool stacks = true;
   bool time = true;
   std::uint64_t max_ledger_bytes = 0;  // 0: no limit
   // --hook malloc=ADDR: functions the user places, for programs without symbols.
   std::vector<std::pair<std::string, Address>> extra_hooks;
-};
-
-struct ModuleHooks {  // one line of the start message and of `leaks status`
-  std::string module;
-  std::vector<std::string> hooked;   // in the order of the list, demangled
-  std::vector<std::pair<std::string, std::string>> not_hooked;  // name, reason
 };
 
 class Tracker {
@@ -60,7 +62,11 @@ class Tracker {
 
   // Something of modules_changed() could not be done while threads ran: call it at the next real stop.
   bool waits_for_stop() const;
+  // The user sees a stop, or the process is about to go on.
+  void pause();
   bool active() const;           // hooks are in
+  Engine engine() const;         // of the ledger there is, or of the last start
+  std::optional<HitCosts> costs() const;  // of the breakpoint engine
   bool has_ledger() const;       // there is a ledger to read (also after stop)
   const std::vector<ModuleHooks>& hooks() const;   // everything hooked so far
   Result<Ledger> read_ledger();

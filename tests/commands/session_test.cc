@@ -71,7 +71,8 @@ TEST_F(SessionTest, RemoteProcessesAreNotTracked) {
   target.kind_ = ProcessKind::live_remote;
   session.on_launch();
   EXPECT_EQ(session.on_loader_event(),
-            "heapledger: process 4711 is on another machine: only local processes can be tracked\n");
+            "heapledger: process 4711 is on another machine, where the agent cannot be brought "
+            "in: `leaks start --engine breakpoint` tracks it, much slower\n");
 }
 
 TEST_F(SessionTest, NamesTheProcessThatExited) {

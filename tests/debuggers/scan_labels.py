@@ -47,6 +47,23 @@ def kinds_by_address(report: dict[str, Any]) -> dict[int, tuple[str, int]]:
     return found
 
 
+def wrong_verdicts(report: dict[str, Any], truth: list[harness.Label]) -> list[str]:
+    """Every labelled block has the class its program wrote down, and nothing else is lost."""
+    found = kinds_by_address(report)
+    labels = harness.current(truth)
+    wrong = []
+    for label in labels.values():
+        kind, size = found.get(label.address, ("no block", label.size))
+        expected = KINDS.get(label.what, "no block")
+        if (kind, size) != (expected, label.size):
+            wrong.append(f"{label.name} {label.address:#x}: {kind} {size}, "
+                         f"not {expected} {label.size}")
+    for address, (kind, size) in found.items():
+        if address not in labels and kind not in ("still reachable", "suppressed"):
+            wrong.append(f"unlabelled {address:#x} {size}: {kind}")
+    return wrong
+
+
 def numbers(report: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """The five summary lines: bytes and blocks."""
     return {key: (report["summary"][key]["bytes"], report["summary"][key]["blocks"])

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes behind lldb-server. The server stands in a process-id namespace of its own, so that nothing
+of the process can be had but through it: the id it tells is another process's here, or
+nobody's. Tracked by breakpoints; the agent is refused in one line that says so."""
+
+import os
+import signal
+import subprocess
+import unittest
+
+import harness
+
+LLDB_SERVER = "lldb-server-19"
+
+
+class Server:
+    """An lldb-server with a program in it, which waits for one debugger."""
+
+    def __init__(self, program: str, session: harness.Session):
+        port_file = session.folder / "port"
+        os.mkfifo(port_file)
+        environment = {**harness.session_environment(session.folder),
+                       "HEAPLEDGER_TRUTH": str(session.truth_path)}
+        self.process = subprocess.Popen(
+            ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc",
+             "--kill-child", LLDB_SERVER, "gdbserver", "--named-pipe", str(port_file),
+             "127.0.0.1:0", "--", str(harness.PROGRAMS / program)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment, cwd=session.folder, start_new_session=True)
+        self.port = int(port_file.read_text().strip("\0\n "))  # waits until it is written
+
+    def close(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+class Remote(harness.DebuggerTest):
+    def session(self, program: str, *before: str) -> harness.Session:
+        session = harness.Session(program)
+        server = Server(program, session)
+        self.addCleanup(server.close)
+        for command in before:
+            session.raw(command)
+        session.raw(f"gdb-remote 127.0.0.1:{server.port}")
+        return session
+
+    def play(self, program: str) -> None:
+        session = self.session(program, "leaks start --engine breakpoint")
+        session.stop_at()
+        session.resume()
+        report = session.ledger()
+        status = session.leaks_json("status")
+        words = session.leaks("status")
+        top = session.leaks("top 3")
+        stop = session.leaks("stop")
+        session.resume()
+        outcome = session.execute()
+        self.assertIn("stopped, remote", words.value, outcome.text[-3000:])
+        self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+        self.assertIn("exited with status = 0", outcome.text)
+        self.assertGreater(status.value["cost"]["hits_per_second"], 0)
+        self.assertIn("allocations from stack", top.value)
+        self.assertIn("Tracking stopped", stop.value)
+
+    def test_the_agent_is_refused_in_one_line(self) -> None:
+        session = self.session("track_kinds.pie")
+        session.stop_at()
+        session.resume()
+        refused = session.leaks("start")
+        session.kill()
+        outcome = session.execute()
+        self.assertRegex(refused.value, r"\Aerror: process \d+ is on another machine, where the agent "
+                                        r"cannot be brought in: `leaks start --engine breakpoint` "
+                                        r"tracks it, much slower\n\Z", outcome.text)
+
+    def test_tracking_starts_in_the_middle(self) -> None:
+        session = self.session("track_kinds.pie")
+        session.stop_at("outer", once=True)
+        session.stop_at()
+        session.resume()
+        start = session.leaks("start --engine breakpoint")
+        session.resume()
+        report = session.ledger()
+        session.kill()
+        outcome = session.execute()
+        self.assertIn("tracking by breakpoints: libc.so.6: malloc", start.value, outcome.text)
+        self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+
+    def test_verdicts_and_owners(self) -> None:
+        session = self.session("four_answers", "leaks start --engine breakpoint")
+        session.stop_at()
+        session.resume()
+        leaks = session.leaks()
+        session.kill()
+        outcome = session.execute()
+        for line in ("   definitely lost: 16 bytes in 1 blocks\n",
+                     "   indirectly lost: 48 bytes in 3 blocks\n",
+                     "     possibly lost: 64 bytes in 1 blocks\n"):
+            self.assertIn(line, leaks.value, outcome.text[-3000:])
+
+
+for _program in ("track_kinds.pie", "track_kinds.static", "track_c_family"):
+    def _play(self: Remote, program: str = _program) -> None:
+        self.play(program)
+    setattr(Remote, f"test_{_program}".replace(".", "_"), _play)
+
+if __name__ == "__main__":
+    harness.main()

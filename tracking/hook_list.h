@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is hooked, module by module, as the start message and `leaks status` tell it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tracking/patcher.h"
+
+namespace heapledger {
+
+struct ModuleHooks {  // one line of the start message and of `leaks status`
+  std::string module;
+  std::vector<std::string> hooked;   // in the order of the list of entry points, demangled
+  std::vector<std::pair<std::string, std::string>> not_hooked;  // name, reason
+  // Recorded all the same, by a breakpoint in the place of the jump: name, why it cannot be patched.
+  std::vector<std::pair<std::string, std::string>> by_breakpoint;
+};
+
+using HookList = std::vector<ModuleHooks>;
+
+// Each name of a module once.
+HookList hook_list(std::span<const HookRequest* const> hooked,
+                   std::span<const RefusedHook> refused,
+                   std::span<const RefusedHook> by_breakpoint = {});
+// The one of that module, made when there is none.
+ModuleHooks& hooks_of(HookList& list, const std::string& module);
+void merge(HookList& all, const HookList& more);
+
+}  // namespace heapledger

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Entries that an earlier debugger session patched, put back as the files have them: this session does
+// not know what was displaced.
+#pragma once
+
+#include <vector>
+
+#include "inferior/memory.h"
+#include "inferior/modules.h"
+#include "inferior/target.h"
+
+namespace heapledger {
+
+// Every entry point of every module. The Error is of the first one that cannot be written.
+Result<void> restore_from_files(const Memory& memory, TargetControl& control,
+                                const std::vector<Module>& modules);
+
+}  // namespace heapledger

@@ -13,12 +13,13 @@ demo_packages=(
 )
 
 # Builds and runs all tests: other compilers and libcs, the peers that answers are compared with,
-# and the real programs that are run to completion under tracking.
+# and the real programs that are run to completion, or attached to, under tracking.
 test_packages=(
   "${demo_packages[@]}"
   binutils clang libclang-rt-14-dev musl-tools
   python3 util-linux valgrind libbenchmark-dev
   bash git jq lua5.4 sqlite3
+  lighttpd redis-server
 )
 
 say() { printf '== %s\n' "$*"; }

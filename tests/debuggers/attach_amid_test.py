@@ -51,7 +51,7 @@ class AttachAmid(harness.DebuggerTest):
         self.assertEqual(process.truth()[-1].what, "end")
 
 
-for _seed in range(1, 6):
+for _seed in (1, 2):
     setattr(AttachAmid, f"test_seed_{_seed}", lambda self, seed=_seed: self.play(seed))
 
 if __name__ == "__main__":

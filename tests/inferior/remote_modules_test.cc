@@ -16,7 +16,7 @@ using namespace heapledger;
 namespace {
 
 // This process, seen as if it were on another machine: nothing but memory and the loader's own list.
-class RemoteSelf final : public testing::FakeTarget {
+class RemoteSelf final : public heapledger::testing::FakeTarget {
  public:
   RemoteSelf() {
     kind_ = ProcessKind::live_remote;

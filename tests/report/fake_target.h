@@ -27,7 +27,7 @@ class FakeMemory final : public Memory {
   std::map<Address, std::vector<std::byte>> segments;
 };
 
-class FakeTarget final : public Target, public TargetControl {
+class FakeTarget : public Target, public TargetControl {
  public:
   ProcessKind kind_ = ProcessKind::live_local;
   ProcessState state_ = ProcessState::stopped;

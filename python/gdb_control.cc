@@ -65,7 +65,7 @@ GdbControl::~GdbControl() {
 // been created even at a stop.
 bool GdbControl::all_stopped() {
   if (target_.kind() == ProcessKind::live_local) return all_tasks_stopped(target_.pid());
-  return !target_.in_callback && target_.state() == ProcessState::stopped;
+  return target_.state() == ProcessState::stopped;  // gdbserver stops them all
 }
 
 std::vector<AddressRange> GdbControl::reserves() {

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "inferior/local_memory.h"
+#include "inferior/target_modules.h"
 #include "python/process_mappings.h"
 
 namespace heapledger {
@@ -163,11 +164,7 @@ const std::vector<Module>& GdbTarget::modules() {
   modules_.clear();
   const auto there = mappings();
   if (!there) return modules_;
-  if (kind() == ProcessKind::core) {
-    modules_ = core_file()->modules;
-  } else if (auto read = ModuleList::read(pid(), *there, memory())) {
-    modules_ = std::move(*read);
-  }
+  if (auto read = read_modules(*this, *there)) modules_ = std::move(*read);
   return modules_;
 }
 

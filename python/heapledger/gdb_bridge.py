@@ -164,12 +164,15 @@ def guarded(handler: Callable[[Program, object], None]) -> Callable[[object], No
 
 def on_new_file(program: Program, event: object) -> None:
     if program.debugger.pid() != 0:
-        program.place_breakpoints(program.session.new_file())
+        places = program.session.new_file()
+        program.debugger.delete_old_watches()  # of the program before exec
+        program.place_breakpoints(places)
 
 
 def on_stop(program: Program, event: object) -> None:
     program.debugger.delete_old_watches()
     program.session.stopped()
+    program.place_breakpoints(program.session.places())
 
 
 def on_exit(program: Program, event: object) -> None:

@@ -253,7 +253,8 @@ class Debugger:
                 thread.switch()
             frame: Optional[gdb.Frame] = gdb.newest_frame()
             interrupted = False
-            while frame is not None and len(result) < limit:
+            # Beyond the outermost function gdb goes on to what it takes for a return address (argc).
+            while frame is not None and len(result) < limit and frame.pc() >= 4096:
                 kind = frame.type()
                 if kind not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
                     result.append((frame.pc(), interrupted))

@@ -221,6 +221,14 @@ class Lldb:
     def open_core(self, program: Path, core: Path) -> str:
         return f'target create "{program}" --core "{core}"'
 
+    def stop_at_if(self, function: str, condition: str) -> str:
+        return f"breakpoint set --name {function} --condition '{condition}'"
+
+    def connect(self, port: int) -> str:
+        return f"gdb-remote 127.0.0.1:{port}"
+
+    list_breakpoints = "breakpoint list"
+    remote_server = "lldb-server"
     run = "run"
     resume = "continue"
     kill = "process kill"
@@ -333,6 +341,14 @@ class Gdb:
     def open_core(self, program: Path, core: Path) -> str:
         return f"core-file {core}"
 
+    def stop_at_if(self, function: str, condition: str) -> str:
+        return f"break {function} if {condition}"
+
+    def connect(self, port: int) -> str:
+        return f"target remote 127.0.0.1:{port}"
+
+    list_breakpoints = "info breakpoints"
+    remote_server = "gdbserver"
     run = "run"
     resume = "continue"
     kill = "kill"

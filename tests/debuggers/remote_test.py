@@ -17,17 +17,31 @@ class Server:
     """An lldb-server with a program in it, which waits for one debugger."""
 
     def __init__(self, program: str, session: harness.Session):
-        port_file = session.folder / "port"
-        os.mkfifo(port_file)
         environment = {**harness.session_environment(session.folder),
                        "HEAPLEDGER_TRUTH": str(session.truth_path)}
+        port_file = session.folder / "port"
+        path = str(harness.PROGRAMS / program)
+        if session.debugger.remote_server == "gdbserver":
+            command = ["gdbserver", "--once", "--no-startup-with-shell", "127.0.0.1:0", path]
+        else:
+            os.mkfifo(port_file)
+            command = [LLDB_SERVER, "gdbserver", "--named-pipe", str(port_file), "127.0.0.1:0", "--",
+                       path]
         self.process = subprocess.Popen(
             ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc",
-             "--kill-child", LLDB_SERVER, "gdbserver", "--named-pipe", str(port_file),
-             "127.0.0.1:0", "--", str(harness.PROGRAMS / program)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+             "--kill-child", *command],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env=environment, cwd=session.folder, start_new_session=True)
-        self.port = int(port_file.read_text().strip("\0\n "))  # waits until it is written
+        if session.debugger.remote_server == "gdbserver":
+            self.port = self._printed()
+        else:
+            self.port = int(port_file.read_text().strip("\0\n "))  # waits until it is written
+
+    def _printed(self) -> int:
+        for line in self.process.stderr:
+            if line.startswith("Listening on port "):
+                return int(line.split()[-1])
+        raise AssertionError("gdbserver ended before it listened")
 
     def close(self) -> None:
         try:
@@ -35,6 +49,7 @@ class Server:
         except ProcessLookupError:
             pass
         self.process.wait()
+        self.process.stderr.close()
 
 
 class Remote(harness.DebuggerTest):
@@ -44,7 +59,7 @@ class Remote(harness.DebuggerTest):
         self.addCleanup(server.close)
         for command in before:
             session.raw(command)
-        session.raw(f"gdb-remote 127.0.0.1:{server.port}")
+        session.raw(session.debugger.connect(server.port))
         return session
 
     def play(self, program: str) -> None:
@@ -60,7 +75,7 @@ class Remote(harness.DebuggerTest):
         outcome = session.execute()
         self.assertIn("stopped, remote", words.value, outcome.text[-3000:])
         self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
         self.assertGreater(status.value["cost"]["hits_per_second"], 0)
         self.assertIn("allocations from stack", top.value)
         self.assertIn("Tracking stopped", stop.value)
@@ -72,7 +87,7 @@ class Remote(harness.DebuggerTest):
         refused = session.leaks("start")
         session.kill()
         outcome = session.execute()
-        self.assertRegex(refused.value, r"\Aerror: process \d+ is on another machine, where the agent "
+        self.assertRegex(refused.value, r"\A(error: )?process \d+ is on another machine, where the agent "
                                         r"cannot be brought in: `leaks start --engine breakpoint` "
                                         r"tracks it, much slower\n\Z", outcome.text)
 

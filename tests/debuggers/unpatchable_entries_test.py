@@ -25,7 +25,7 @@ class UnpatchableEntries(harness.DebuggerTest):
         self.assertNotIn("not hooked", words.value)
         self.assertEqual(status.value["engine"], "entry hooks")
         self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
         found = [one for one in harness.allocations(report.value).values() if one.kind == "pvalloc"]
         self.assertEqual(len(found), 40)
         for one in found:
@@ -43,7 +43,7 @@ class UnpatchableEntries(harness.DebuggerTest):
         outcome = session.execute()
         self.assertEqual([one for one in harness.allocations(report.value).values()
                           if one.kind == "pvalloc"], [])
-        self.assertIn("exited with status = 0", outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
 
 
 if __name__ == "__main__":

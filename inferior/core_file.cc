@@ -31,8 +31,9 @@ std::span<const std::byte> in_file(const ElfFile& core, const ElfSegment& segmen
   return file.subspan(segment.offset, std::min(segment.file_size, file.size() - segment.offset));
 }
 
-// Contents of the core's first note of this type by CORE; empty when there is none.
-std::span<const std::byte> find_note(const ElfFile& core, std::uint32_t type) {
+// visit(type, contents) of every note, until it returns false.
+template <typename Visit>
+void for_each_note(const ElfFile& core, Visit visit) {
   for (const ElfSegment& segment : core.segments()) {
     if (segment.type != PT_NOTE) continue;
     const auto notes = in_file(core, segment);
@@ -41,11 +42,35 @@ std::span<const std::byte> find_note(const ElfFile& core, std::uint32_t type) {
       if (!header) break;
       const std::uint64_t contents = at + sizeof *header + round_up(header->n_namesz, 4);
       if (contents > notes.size() || header->n_descsz > notes.size() - contents) break;
-      if (header->n_type == type) return notes.subspan(contents, header->n_descsz);
+      if (!visit(header->n_type, notes.subspan(contents, header->n_descsz))) return;
       at = contents + round_up(header->n_descsz, 4);
     }
   }
-  return {};
+}
+
+// Contents of the core's first note of this type; empty when there is none.
+std::span<const std::byte> find_note(const ElfFile& core, std::uint32_t type) {
+  std::span<const std::byte> found;
+  for_each_note(core, [&](std::uint32_t one, std::span<const std::byte> contents) {
+    if (one == type) found = contents;
+    return one != type;
+  });
+  return found;
+}
+
+// struct elf_prstatus begins a thread's notes; in struct user_fpregs_struct (sys/user.h) the xmm
+// registers stand behind the x87 ones.
+void read_vector_registers(CoreFile& core) {
+  constexpr std::size_t kPid = 32, kXmm = 160, kWords = 32;
+  std::uint64_t tid = 0;
+  for_each_note(*core.elf, [&](std::uint32_t type, std::span<const std::byte> contents) {
+    if (type == NT_PRSTATUS) tid = value_at<std::uint32_t>(contents, kPid).value_or(0);
+    if (type == NT_FPREGSET && tid != 0) {
+      const auto words = value_at<std::array<std::uint64_t, kWords>>(contents, kXmm);
+      if (words) core.vector_registers[tid].assign(words->begin(), words->end());
+    }
+    return true;
+  });
 }
 
 struct MappedFile {
@@ -179,6 +204,7 @@ Result<CoreFile> read_core_file(const std::string& path) {
   CoreFile core{.elf = *elf};
   const auto auxiliary = auxiliary_vector(find_note(**elf, NT_AUXV));
   core.entry = value_of(auxiliary, AT_ENTRY);
+  read_vector_registers(core);
   const std::vector<MappedFile> files = mapped_files(find_note(**elf, NT_FILE));
   add_segments(core, files);
   add_left_out(core.mappings, files);

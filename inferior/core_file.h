@@ -8,6 +8,7 @@
 // not list those at all, and calls memory that cannot be accessed readable.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ struct CoreFile {
   // `elf` is null, or what of the file is in the core.
   std::vector<Module> modules;
   Address entry = 0;  // AT_ENTRY, 0: unknown
+  // xmm0..15 of each thread in 64-bit words, by the kernel's thread id (NT_FPREGSET). gdb up to 13 does
+  // not understand the longer note of newer kernels that has them too.
+  std::map<std::uint64_t, std::vector<std::uint64_t>> vector_registers;
   // Of writable memory, bytes that the file was cut off before. What a filter left out
   // (coredump_filter) is not counted here: it reads as missing.
   std::uint64_t bytes_cut_off = 0;

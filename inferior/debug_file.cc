@@ -98,6 +98,14 @@ bool may_hold_variables(Dwarf_Die* die) {
   }
 }
 
+bool is_code(const ElfFile& file, std::uint64_t address) {
+  const auto sections = file.sections();
+  return std::any_of(sections.begin(), sections.end(), [&](const ElfSection& section) {
+    return (section.flags & SHF_EXECINSTR) != 0 && section.address <= address &&
+           address < section.address + section.size;
+  });
+}
+
 // Symbols of the same address are aliases; the global one that is not glibc's internal spelling
 // says most.
 int preference(const ElfSymbol& symbol) {
@@ -116,6 +124,7 @@ struct DebugFile::Impl {
   Dwarf* dwarf = nullptr;
   std::vector<Unit> units;                              // sorted by address
   std::vector<ElfSymbol> functions, objects;            // sorted by address
+  std::vector<ElfSymbol> labels;  // of code, without a type: musl's _start
   std::optional<std::map<std::uint64_t, Place>> declarations;  // of variables, by address
 
   void open(const std::string& directories);
@@ -179,6 +188,7 @@ void DebugFile::Impl::read_symbols(const ElfFile& file) {
     if (symbol.name.empty()) return;
     if (symbol.type == STT_FUNC || symbol.type == STT_GNU_IFUNC) functions.push_back(symbol);
     if (symbol.type == STT_OBJECT) objects.push_back(symbol);
+    if (symbol.type == STT_NOTYPE && is_code(file, symbol.value)) labels.push_back(symbol);
   });
 }
 
@@ -261,6 +271,7 @@ DebugFile::DebugFile(std::shared_ptr<const ElfFile> elf, const std::string& dire
   impl_->read_units();
   impl_->sort_symbols(impl_->functions);
   impl_->sort_symbols(impl_->objects);
+  impl_->sort_symbols(impl_->labels);
 }
 
 DebugFile::~DebugFile() = default;
@@ -302,7 +313,9 @@ std::vector<SymbolFrame> DebugFile::frames(std::uint64_t address) const {
   }
   // A function whose cold part stands before it begins, in the debug information, with the cold
   // part; the symbol's address is its first byte.
-  if (const ElfSymbol* symbol = impl_->symbol_at(impl_->functions, address)) {
+  const ElfSymbol* symbol = impl_->symbol_at(impl_->functions, address);
+  if (symbol == nullptr) symbol = impl_->symbol_at(impl_->labels, address);
+  if (symbol != nullptr) {
     const bool mangled = symbol->name.starts_with("_Z");
     if (outer.function.empty() || (!linked && mangled)) outer.function = demangled(symbol->name);
     low = symbol->value;

@@ -172,6 +172,7 @@ std::vector<ThreadState> GdbTarget::read_threads(bool registers) {
   std::vector<ThreadState> result;
   const auto list = ask([&] { return debugger_.attr("threads")(registers); });
   if (!list) return result;
+  const CoreFile* core = kind() == ProcessKind::core ? core_file() : nullptr;
   for (const py::handle one : *list) {
     const auto [tid, index, name, numbers, vector] =
         one.cast<std::tuple<std::uint64_t, std::uint32_t, std::string, std::vector<std::uint64_t>,
@@ -187,6 +188,13 @@ std::vector<ThreadState> GdbTarget::read_threads(bool registers) {
     state.has_registers = numbers.size() == 3 + state.general.size();
     if (state.has_registers) std::copy(numbers.begin() + 3, numbers.end(), state.general.begin());
     state.vector = vector;
+    if (registers && core != nullptr) {
+      // Once more where gdb has them; it cannot read the long note of newer kernels.
+      const auto found = core->vector_registers.find(tid);
+      if (found != core->vector_registers.end()) {
+        state.vector.insert(state.vector.end(), found->second.begin(), found->second.end());
+      }
+    }
     result.push_back(std::move(state));
   }
   return result;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/process_heap.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "inferior/target_modules.h"
@@ -21,6 +23,17 @@ std::vector<ThreadTcb> thread_pointers(Target& target) {
   return threads;
 }
 
+// Blocks of jemalloc and the like are not in glibc's structures.
+void name_other_allocators(HeapWalk& walk, const std::vector<Module>& modules) {
+  for (const Module& module : modules) {
+    if (module.elf == nullptr || module.elf->functions("malloc").empty()) continue;
+    const bool loader = module.elf->soname().starts_with("ld-");
+    if (loader || is_libc(module) || module.elf->symbol("__libc_malloc")) continue;
+    walk.messages.push_back(
+        fmt::format("malloc of {} is another allocator: its blocks are not seen", module.name));
+  }
+}
+
 }  // namespace
 
 Result<HeapWalk> walk_process_heap(Target& target, std::span<const AddressRange> own_memory) {
@@ -28,7 +41,10 @@ Result<HeapWalk> walk_process_heap(Target& target, std::span<const AddressRange>
   if (!mappings) return tl::unexpected(mappings.error());
   const auto modules = read_modules(target, *mappings);
   if (!modules) return tl::unexpected(modules.error());
-  return walk_glibc_heap(target.memory(), *mappings, *modules, thread_pointers(target), own_memory);
+  auto walk =
+      walk_glibc_heap(target.memory(), *mappings, *modules, thread_pointers(target), own_memory);
+  if (walk) name_other_allocators(*walk, *modules);
+  return walk;
 }
 
 }  // namespace heapledger

@@ -138,7 +138,8 @@ Command stop_command() {
       .summary = "take the hooks out again",
       .text =
           "Puts back every byte that was changed in the program's functions. What was recorded stays\n"
-          "readable until the process ends, but blocks freed later are not noticed.\n",
+          "readable until the process ends. At later stops malloc's own structures tell which of it is\n"
+          "still there, and what came since, which has no stack.\n",
       .examples = {"leaks stop"},
       .run = run_stop,
   };

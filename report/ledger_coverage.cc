@@ -42,7 +42,7 @@ std::string late_note(const LedgerCoverage& coverage) {
   }
   if (coverage.untracked == 0) {
     return "tracking was not seen to begin with the process: mapped segments from before it are not "
-           "listed (there are no blocks from before it)";
+           "listed";
   }
   return fmt::format("tracking was not seen to begin with the process: {} blocks from before it have "
                      "no stack; {}", coverage.untracked, kUsable);

@@ -119,6 +119,8 @@ class Daemons(harness.DebuggerTest):
         self.assertGreaterEqual(cold.value["summary"]["still_reachable"]["blocks"], blocks,
                                 text[-3000:])
         self.assertFalse(cold.value["coverage"]["recorded"])
+        unseen = [line for line in cold.value["coverage"]["heap_damage"] if "another allocator" in line]
+        self.assertEqual(len(unseen), int("redis" in program), cold.value["coverage"])
         self.assertTrue(warm.value["coverage"]["recorded"])
         self.assertGreater(sum(bool(group["stack"]) for group in top.value["groups"]), 0, text[-3000:])
         self.assertEqual(self.libraries(process.pid), code)

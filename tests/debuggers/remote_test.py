@@ -3,6 +3,7 @@
 of the process can be had but through it: the id it tells is another process's here, or
 nobody's. Tracked by breakpoints; the agent is refused in one line that says so."""
 
+import contextlib
 import os
 import select
 import signal
@@ -47,7 +48,8 @@ class Server:
                 if self.process.poll() is not None:
                     raise AssertionError(f"no server: {self.process.stderr.read()}")
                 select.select([descriptor], [], [], 0.05)
-                told += os.read(descriptor, 64)
+                with contextlib.suppress(BlockingIOError):
+                    told += os.read(descriptor, 64)
                 time.sleep(0.01)
             return int(told.strip(b"\0\n "))
         finally:

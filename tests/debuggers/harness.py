@@ -49,7 +49,9 @@ class Label:
 def read_truth(path: Path) -> list[Label]:
     """All lines in order. The last line about an address counts: see current()."""
     labels = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    # Two threads whose first lines come at once may leave a hole in front of the second.
+    text = path.read_text().replace("\0", "") if path.exists() else ""
+    for line in text.splitlines():
         address, size, what, name = line.split(" ", 3)
         labels.append(Label(int(address, 16), int(size), what, name))
     return labels

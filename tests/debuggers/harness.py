@@ -49,9 +49,7 @@ class Label:
 def read_truth(path: Path) -> list[Label]:
     """All lines in order. The last line about an address counts: see current()."""
     labels = []
-    # Two threads whose first lines come at once may leave a hole in front of the second.
-    text = path.read_text().replace("\0", "") if path.exists() else ""
-    for line in text.splitlines():
+    for line in path.read_text().splitlines() if path.exists() else []:
         address, size, what, name = line.split(" ", 3)
         labels.append(Label(int(address, 16), int(size), what, name))
     return labels

@@ -20,7 +20,8 @@
 #endif
 
 static int truth_file = -2;  // -2: not asked for yet; -1: nowhere to write
-static char line[512];
+
+enum { kLongestLine = 512 };
 
 // A fifo to wait at, so that a debugger can attach at a known place: a number of lines written, or the
 // stop. Asked for before main: at the stop no register may change that a program has set up.
@@ -50,8 +51,8 @@ static void wait_at_gate(void) {
   system_call(SYS_close, fd, 0, 0);
 }
 
-static char* put_text(char* out, const char* text) {
-  while (*text != 0 && out < line + sizeof(line) - 1) *out++ = *text++;
+static char* put_text(char* out, const char* end, const char* text) {
+  while (*text != 0 && out < end) *out++ = *text++;
   return out;
 }
 
@@ -72,11 +73,16 @@ void truth(const volatile void* address, size_t size, const char* what, const ch
     truth_file = path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   }
   if (truth_file < 0) return;
-  char* out = put_text(put_number(line, (uintptr_t)address, 16), " ");
-  out = put_text(put_text(put_text(put_number(out, size, 10), " "), what), " ");
-  out = put_text(put_text(out, name), "\n");
+  // On the stack: threads and signal handlers write at the same time. O_APPEND keeps the lines apart.
+  char line[kLongestLine];
+  const char* end = line + sizeof(line) - 1;
+  char* out = put_text(put_number(line, (uintptr_t)address, 16), end, " ");
+  out = put_text(put_number(out, size, 10), end, " ");
+  out = put_text(put_text(out, end, what), end, " ");
+  out = put_text(put_text(out, end, name), end, "\n");
   if (write(truth_file, line, (size_t)(out - line)) != out - line) abort();
   memset(line, 0, sizeof(line));
+  __asm__ volatile("" : : "r"(line) : "memory");  // it is really done
   if (gate != NULL && ++lines == gate_line) wait_at_gate();
 }
 

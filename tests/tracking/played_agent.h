@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/protocol.h"
 #include "inferior/local_memory.h"
@@ -145,6 +146,21 @@ inline std::string text(const Ledger& ledger) {
     out += line + (a.in_flight ? "?" : "") + (a.truncated ? " truncated" : "") + "\n";
   }
   return out;
+}
+
+// Program counters of a stack, innermost first.
+inline std::vector<Address> pcs(const Ledger& ledger, StackId id) {
+  std::vector<Address> out;
+  for (const CodeAddress& frame : ledger.stack(id)) out.push_back(frame.pc);
+  return out;
+}
+
+// The thread is inside a call of `kind`; of a realloc, with the old block taken out.
+inline void put_in_flight(agent::Thread* thread, agent::Kind kind, Address block,
+                          std::uint64_t size) {
+  thread->in_flight_kind = std::uint32_t(kind);
+  thread->in_flight_block = block == 0 ? 0 : agent::encode(block);
+  thread->in_flight_slot = agent::pack({false, false, agent::Kind::malloc, false, 0, size, 0, 0, 0});
 }
 
 }  // namespace heapledger

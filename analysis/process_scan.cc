@@ -68,6 +68,7 @@ std::optional<Address> interrupted_sp(Target& target, const ThreadState& thread,
 }
 
 bool still_there(Target& target, const Scan& scan) {
+  if (target.kind() == ProcessKind::core) return true;
   if (target.state() == ProcessState::exited || target.state() == ProcessState::none) return false;
   for (const Root& root : scan.roots().roots) {
     if (root.kind == RootKind::stack) return target.memory().read_value<char>(root.range.begin).has_value();

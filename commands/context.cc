@@ -56,7 +56,9 @@ Result<const Ledger*> Context::ledger() {
   if (!cached.recorded || !saw_everything()) join_heap(cached);
   if (!cached.recorded && !cached.heap) {
     if (target.kind() == ProcessKind::core) {
-      return fail("this core has no ledger: its process was not tracked ({})", cached.no_heap);
+      const std::string missing = target.missing_evidence();
+      return fail("this core has no ledger: its process was not tracked ({}){}{}", cached.no_heap,
+                  missing.empty() ? "" : "; ", missing);
     }
     return fail("process {} is not tracked ({}): `leaks start` tracks it from now on", target.pid(),
                 cached.no_heap);
@@ -130,6 +132,7 @@ void Context::forget_process() {
 
 LedgerCoverage Context::coverage(const Ledger& ledger) const {
   LedgerCoverage coverage = ledger_coverage(ledger, tracker.hooks());
+  coverage.missing_evidence = target.missing_evidence();
   coverage.started_late = !tracked_from_start;
   if (!cached_) return coverage;
   coverage.recorded = cached_->recorded;

@@ -21,6 +21,11 @@ Result<Output> Output::open(Target& target, const Arguments& arguments) {
     output.name_ = *name;
     output.file_.emplace(std::move(*file));
   }
+  // Before anything that depends on it; in JSON it is part of the coverage.
+  const std::string missing = target.missing_evidence();
+  if (!missing.empty() && !output.json_) {
+    output.sink()(fmt::format("warning: {}: what is lost or who owns it is unreliable\n", missing));
+  }
   return output;
 }
 

@@ -143,7 +143,7 @@ bool contains_glibc(const Module& module) {
 
 Result<Glibc> inspect(const Module& module) {
   if (module.elf == nullptr) {
-    return fail("cannot find the heap: {} cannot be read", module.path);
+    return fail("cannot find the heap: {} is not there, or not the one of this process", module.path);
   }
   const ElfFile& elf = *module.elf;
   Glibc glibc;

@@ -195,7 +195,31 @@ void name_kernels(Mappings& mappings, const AuxiliaryVector& auxiliary) {
   }
 }
 
+// The segment that shows the address has nothing in the file, where the file has not been cut off.
+bool has_no_bytes(const CoreFile& core, Address address) {
+  for (const ElfSegment& segment : core.elf->segments()) {
+    if (segment.type != PT_LOAD || address < segment.address ||
+        address >= segment.address + segment.memory_size) {
+      continue;
+    }
+    return segment.file_size == 0;
+  }
+  return false;
+}
+
 }  // namespace
+
+std::string missing_evidence(const CoreFile& core) {
+  if (core.bytes_cut_off != 0) {
+    return fmt::format("the core file was cut off: {} bytes of writable memory are missing",
+                       core.bytes_cut_off);
+  }
+  if (core.stack_left_out) {
+    return "the core file has no private memory (see coredump_filter in core(5)): stacks and the heap "
+           "are missing";
+  }
+  return "";
+}
 
 Result<CoreFile> read_core_file(const std::string& path) {
   auto elf = ElfFile::open(path);
@@ -209,6 +233,7 @@ Result<CoreFile> read_core_file(const std::string& path) {
   add_segments(core, files);
   add_left_out(core.mappings, files);
   name_kernels(core.mappings, auxiliary);
+  core.stack_left_out = has_no_bytes(core, value_of(auxiliary, AT_RANDOM));
   if (auto modules = ModuleList::read(0, core.mappings, CoreMemory(core.elf, {}))) {
     core.modules = std::move(*modules);
   }

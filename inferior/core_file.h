@@ -35,10 +35,15 @@ struct CoreFile {
   // Of writable memory, bytes that the file was cut off before. What a filter left out
   // (coredump_filter) is not counted here: it reads as missing.
   std::uint64_t bytes_cut_off = 0;
+  bool stack_left_out = false;  // and with it all private memory: coredump_filter, core(5)
 };
 
 // The Error names the path and what is wrong with it.
 Result<CoreFile> read_core_file(const std::string& path);
+
+// What of the process's own memory is not there, in words; empty: nothing is missing that the core tells
+// of.
+std::string missing_evidence(const CoreFile& core);
 
 // What its modules' files hold where the core holds nothing.
 std::unique_ptr<Memory> memory_of(const CoreFile& core);

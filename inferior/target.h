@@ -125,6 +125,8 @@ class Target {
   virtual std::uint64_t stop_id() = 0;         // changes whenever the process has run
   virtual std::string program_path() = 0;      // the executable's, or empty
   virtual bool is_x86_64() = 0;
+  // What of the process this target lacks by its nature (a core file that was cut off), in words.
+  virtual std::string missing_evidence() { return ""; }
   virtual std::string debugger() = 0;          // "lldb 19.1.7"
   virtual std::optional<int> exit_status() = 0;
 

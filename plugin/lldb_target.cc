@@ -134,6 +134,11 @@ std::uint64_t LldbTarget::stop_id() {
   return std::uint64_t{there.GetUniqueID()} << 32 | there.GetStopID(true);
 }
 
+std::string LldbTarget::missing_evidence() {
+  (void)memory();
+  return kind() == ProcessKind::core && core_ ? heapledger::missing_evidence(*core_) : "";
+}
+
 std::string LldbTarget::program_path() { return path_of(target_.GetExecutable()); }
 
 bool LldbTarget::is_x86_64() {

@@ -31,6 +31,7 @@ class LldbTarget final : public Target {
   std::uint64_t stop_id() override;
   std::string program_path() override;
   bool is_x86_64() override;
+  std::string missing_evidence() override;
   std::string debugger() override;
   std::optional<int> exit_status() override;
 

@@ -101,6 +101,11 @@ std::string GdbTarget::program_path() { return get<std::string>(debugger_, "prog
 bool GdbTarget::is_x86_64() {
   return get<std::string>(debugger_, "architecture", "") == "i386:x86-64";
 }
+std::string GdbTarget::missing_evidence() {
+  const CoreFile* core = kind() == ProcessKind::core ? core_file() : nullptr;
+  return core == nullptr ? "" : heapledger::missing_evidence(*core);
+}
+
 std::string GdbTarget::debugger() { return "gdb " + get<std::string>(debugger_, "version", ""); }
 
 std::optional<int> GdbTarget::exit_status() {

@@ -67,7 +67,7 @@ Json scan_coverage_json(const LeakReport& report) {
   json["threads_without_registers"] = c.threads_without_registers;
   json["threads_without_stack"] = c.threads_without_stack;
   json["discarded_blocks"] = c.discarded_blocks;
-  json["complete"] = c.complete();
+  json["complete"] = c.complete() && report.coverage.missing_evidence.empty();
   json["notes"] = scan_notes(report);
   return json;
 }

@@ -58,11 +58,12 @@ std::string heuristics(const Summary& summary) {
   return "                      of which reachable via heuristic:\n" + lines;
 }
 
-std::string leak_summary(const Summary& summary) {
+std::string leak_summary(const Summary& summary, bool reliable) {
   const auto line = [&](std::string_view label, Verdict verdict) {
     return fmt::format("{:>18}: {}\n", label, amount(summary[verdict]));
   };
-  return "LEAK SUMMARY:\n" + line("definitely lost", Verdict::definitely_lost) +
+  return std::string(reliable ? "LEAK SUMMARY:\n" : "LEAK SUMMARY (unreliable):\n") +
+         line("definitely lost", Verdict::definitely_lost) +
          line("indirectly lost", Verdict::indirectly_lost) +
          line("possibly lost", Verdict::possibly_lost) +
          line("still reachable", Verdict::still_reachable) + heuristics(summary) +
@@ -138,7 +139,7 @@ void write_leaks_text(const LeakReport& report, FrameResolver& frames, Target& t
   out(heap_summary(report));
   const RecordSelection selection = select_records(report);
   const std::size_t done = write_records(report, selection, frames, target, out);
-  out(leak_summary(summary));
+  out(leak_summary(summary, report.coverage.missing_evidence.empty()));
   if (done < selection.shown.size()) {
     out(fmt::format("note: interrupted: {} of {} loss records shown\n", done,
                     selection.shown.size()));

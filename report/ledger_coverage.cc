@@ -121,6 +121,9 @@ Json coverage_json(const LedgerCoverage& coverage) {
   }
   return Json{{"started_late", coverage.started_late},
               {"recorded", coverage.recorded},
+              {"missing_evidence", coverage.missing_evidence.empty()
+                                       ? Json(nullptr)
+                                       : Json(coverage.missing_evidence)},
               {"untracked", coverage.untracked},
               {"heap_not_walked", coverage.heap_not_walked.empty() ? Json(nullptr)
                                                                     : Json(coverage.heap_not_walked)},

@@ -24,6 +24,7 @@ struct LedgerCoverage {
   std::uint64_t unseen_releases = 0;   // mapped segments that are not mapped any more
   bool started_late = false;           // or maybe: this session did not see it begin
   bool recorded = true;                // there is a ledger
+  std::string missing_evidence;        // Target::missing_evidence
   // What malloc's own structures say of blocks the ledger does not have.
   std::uint64_t untracked = 0;         // blocks
   std::string heap_not_walked;         // why; empty: walked, or no need to

@@ -17,13 +17,15 @@ import harness
 class Waiting:
     """At the stop, or right behind a line of its truth. `end` it, or have a test's addCleanup do so."""
 
-    def __init__(self, program: str, *arguments: str, line: int = 0):
+    def __init__(self, program: str, *arguments: str, line: int = 0,
+                 variables: dict[str, str] | None = None):
         self.folder = Path(tempfile.mkdtemp(dir=harness._scratch()))
         self.truth_path = self.folder / "truth"
         self.fifo = self.folder / "gate"
         os.mkfifo(self.fifo)
         environment = {**harness.session_environment(self.folder),
-                       "HEAPLEDGER_TRUTH": str(self.truth_path), "HEAPLEDGER_GATE": str(self.fifo)}
+                       "HEAPLEDGER_TRUTH": str(self.truth_path), "HEAPLEDGER_GATE": str(self.fifo),
+                       **(variables or {})}
         if line:
             environment["HEAPLEDGER_GATE_LINE"] = str(line)
         self.program = harness.PROGRAMS / program

@@ -98,9 +98,9 @@ class Classifier {
  private:
   // nullptr: no object.
   const std::string* object_type(std::uint64_t first) {
-    if (first == 0 || (first & 7) != 0) return nullptr;
+    if (!(*is_vtable_)(first)) return nullptr;
     const auto [it, fresh] = types_.try_emplace(first);
-    if (fresh && (*is_vtable_)(first)) it->second = type_of(target_, first);
+    if (fresh) it->second = type_of(target_, first);
     return it->second.empty() ? nullptr : &it->second;
   }
 

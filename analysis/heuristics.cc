@@ -179,14 +179,13 @@ bool contains(std::span<const AddressRange> sorted, Address address) {
 }
 
 bool VtableTest::operator()(Address address) {
-  if ((address & 7) != 0 || address < 4096) return false;
+  if ((address & 7) != 0 || !contains(roots_.vtable_ranges, address)) return false;
   const auto [it, fresh] = known_.try_emplace(address, false);
   if (fresh) it->second = look(address);
   return it->second;
 }
 
 bool VtableTest::look(Address address) const {
-  if (!contains(roots_.vtable_ranges, address)) return false;
   std::uint64_t words[20];
   const std::size_t got =
       memory_.read_up_to(address, std::as_writable_bytes(std::span(words))) / sizeof words[0];

@@ -9,25 +9,27 @@
 #include <optional>
 
 #include "heap/window.h"
+#include "inferior/huge_pages.h"
 
 namespace heapledger {
 namespace {
 
 constexpr std::size_t kMostBreaks =
     256;  // of one region; the rest of a region so damaged is unknown
+constexpr std::uint64_t kUsualChunk = 48;  // bytes; smaller ones make the list grow
 
 class Walk {
  public:
-  Walk(const Memory& memory, const ChunkRegion& region, std::span<const Address> listed)
+  Walk(const Memory& memory, const ChunkRegion& region, std::span<const Address> listed, Chunks& out)
       : window_(memory),
         back_(memory),
         region_(region),
         end_(region.range.end),
         listed_(listed.subspan(static_cast<std::size_t>(
-            std::lower_bound(listed.begin(), listed.end(), region.range.begin) - listed.begin()))) {
-  }
+            std::lower_bound(listed.begin(), listed.end(), region.range.begin) - listed.begin()))),
+        out_(out) {}
 
-  Chunks run();
+  void run();
 
  private:
   // Where the walk goes on after the chunk at `at`; nothing when the region is done.
@@ -48,7 +50,7 @@ class Walk {
   const ChunkRegion& region_;
   const Address end_;
   std::span<const Address> listed_;  // those not passed yet
-  Chunks out_;
+  Chunks& out_;
   std::vector<bool> chains_;  // per 16 bytes: a chain of sound chunks leads from here to an end
   std::size_t breaks_ = 0;
   Address previous_ = 0;  // chunk before the one at hand; its size may be the wrong one
@@ -191,21 +193,21 @@ std::optional<Address> Walk::step(Address at) {
   return next;
 }
 
-Chunks Walk::run() {
+void Walk::run() {
   std::optional<Address> at = region_.range.begin;
   while (at && *at < end_) {
     const Address done = *at;
     at = step(done);
     previous_ = done;
   }
-  return std::move(out_);
 }
 
 }  // namespace
 
-Chunks walk_chunks(const Memory& memory, const ChunkRegion& region,
-                   std::span<const Address> listed) {
-  return Walk(memory, region, listed).run();
+void walk_chunks(const Memory& memory, const ChunkRegion& region, std::span<const Address> listed,
+                 Chunks& out) {
+  reserve_huge(out.used, out.used.size() + region.range.size() / kUsualChunk);
+  Walk(memory, region, listed, out).run();
 }
 
 }  // namespace heapledger

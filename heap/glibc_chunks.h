@@ -26,16 +26,16 @@ struct ChunkRegion {
 };
 
 struct Chunks {
-  std::vector<Block> used;  // user address, usable bytes; by address
+  std::vector<Block> used;  // user address, usable bytes; by address within a region
   std::vector<Block> free;  // in bins, in a thread's cache, in fastbins
   std::vector<AddressRange> unknown;
   std::vector<std::string> messages;
   std::size_t listed_free = 0;  // how many of `free` came from `listed`
 };
 
-// `listed`: user addresses on free lists whose chunks are still marked as used (tcache, fastbins);
-// sorted, without duplicates.
-Chunks walk_chunks(const Memory& memory, const ChunkRegion& region,
-                   std::span<const Address> listed);
+// Adds a region's chunks to `out`. `listed`: user addresses on free lists whose chunks are still marked
+// as used (tcache, fastbins); sorted, without duplicates.
+void walk_chunks(const Memory& memory, const ChunkRegion& region, std::span<const Address> listed,
+                 Chunks& out);
 
 }  // namespace heapledger

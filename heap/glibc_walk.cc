@@ -5,7 +5,6 @@
 #include "heap/glibc_walk.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "heap/glibc_chunks.h"
 #include "heap/glibc_mapped.h"
@@ -17,6 +16,13 @@ namespace {
 constexpr std::size_t kMostFastbinChunks = 1u << 26;
 
 bool by_start(const Block& a, const Block& b) { return a.start < b.start; }
+
+// Nearly always there is nothing to do, and looking is cheap.
+void sort_blocks(std::vector<Block>& blocks) {
+  const auto sorted_end = std::is_sorted_until(blocks.begin(), blocks.end(), by_start);
+  std::sort(sorted_end, blocks.end(), by_start);
+  std::inplace_merge(blocks.begin(), sorted_end, blocks.end(), by_start);
+}
 
 // No hole and nobody else's memory from the one to the other: mprotect may have cut a heap into
 // several mappings.
@@ -35,11 +41,18 @@ class Walk {
   HeapWalk run(std::span<const ThreadTcb> threads);
 
  private:
+  // Chunks from one address to another, whose they are, and all the memory around them.
+  struct Region {
+    ChunkRegion chunks;
+    std::string name;
+    AddressRange all;
+  };
+
   void collect_fastbins(const Arena& arena);
   void sort_listed();
-  void walk_main(const Arena& arena);
-  void walk_other(const Arena& arena);
-  void walk_region(const ChunkRegion& region, const std::string& name);
+  void add_main(const Arena& arena);
+  void add_other(const Arena& arena);
+  void walk_regions();
   AddressRange main_region(const Arena& arena);
   Address first_main_chunk() const;
   void check_caches(std::span<const Tcache> tcaches);
@@ -52,7 +65,8 @@ class Walk {
   const Glibc& glibc_;
   std::span<const AddressRange> foreign_;
   std::vector<Address> listed_;  // free although marked used; user addresses
-  std::size_t listed_found_ = 0;
+  std::vector<Region> regions_;
+  Chunks chunks_;
   HeapWalk out_;
 };
 
@@ -89,16 +103,22 @@ void Walk::sort_listed() {
   }
 }
 
-void Walk::walk_region(const ChunkRegion& region, const std::string& name) {
-  Chunks chunks = walk_chunks(memory_, region, listed_);
-  out_.used.insert(out_.used.end(), chunks.used.begin(), chunks.used.end());
-  out_.free.insert(out_.free.end(), chunks.free.begin(), chunks.free.end());
-  out_.unknown.insert(out_.unknown.end(), chunks.unknown.begin(), chunks.unknown.end());
-  out_.regions.push_back(region.range);
-  listed_found_ += chunks.listed_free;
-  for (const std::string& message : chunks.messages) {
-    out_.messages.push_back(fmt::format("{}: {}", name, message));
+// In order of address, so that the lists need no sorting.
+void Walk::walk_regions() {
+  std::sort(regions_.begin(), regions_.end(), [](const Region& a, const Region& b) {
+    return a.chunks.range.begin < b.chunks.range.begin;
+  });
+  for (const Region& region : regions_) {
+    walk_chunks(memory_, region.chunks, listed_, chunks_);
+    out_.regions.push_back(region.all);
+    for (const std::string& message : chunks_.messages) {
+      out_.messages.push_back(fmt::format("{}: {}", region.name, message));
+    }
+    chunks_.messages.clear();
   }
+  out_.used = std::move(chunks_.used);
+  out_.free = std::move(chunks_.free);
+  out_.unknown = std::move(chunks_.unknown);
 }
 
 // Where malloc first got memory; without mp_ the start of [heap].
@@ -137,10 +157,10 @@ AddressRange Walk::main_region(const Arena& arena) {
   return {top->range.begin, arena.top};
 }
 
-void Walk::walk_main(const Arena& arena) {
+void Walk::add_main(const Arena& arena) {
   const AddressRange range = main_region(arena);
   if (!range.empty()) {
-    walk_region({range, true, true}, "main arena");
+    regions_.push_back({{range, true, true}, "main arena", range});
   }
   const auto top_size = memory_.read_value<std::uint64_t>(arena.top + 8);
   const std::uint64_t size = top_size.value_or(0) & ~kSizeFlags;
@@ -154,12 +174,13 @@ void Walk::walk_main(const Arena& arena) {
   }
 }
 
-void Walk::walk_other(const Arena& arena) {
+void Walk::add_other(const Arena& arena) {
   for (const ArenaHeap& heap : read_heaps(memory_, glibc_, arena, out_.messages)) {
     const bool last = arena.top >= heap.first_chunk && arena.top < heap.end;
     const AddressRange range{heap.first_chunk, last ? arena.top : heap.end};
-    walk_region({range, false, last}, fmt::format("arena {:#x}", arena.address));
-    out_.regions.back() = {heap.address, heap.end};
+    regions_.push_back({{range, false, last},
+                        fmt::format("arena {:#x}", arena.address),
+                        {heap.address, heap.end}});
   }
 }
 
@@ -177,15 +198,21 @@ void Walk::check_caches(std::span<const Tcache> tcaches) {
 }
 
 void Walk::take_out_internal(std::span<const Tcache> tcaches) {
-  std::unordered_set<Address> internal;
+  std::vector<Address> internal;
   for (const Tcache& tcache : tcaches) {
-    internal.insert(tcache.address);
+    internal.push_back(tcache.address);
   }
-  const auto first =
-      std::stable_partition(out_.used.begin(), out_.used.end(),
-                            [&](const Block& block) { return !internal.contains(block.start); });
-  out_.internal.assign(first, out_.used.end());
-  out_.used.erase(first, out_.used.end());
+  std::sort(internal.begin(), internal.end());
+  auto to = out_.used.begin();
+  auto from = to;
+  for (const Address address : internal) {
+    const auto at = std::lower_bound(from, out_.used.end(), Block{address, 0}, by_start);
+    if (at == out_.used.end() || at->start != address) continue;
+    out_.internal.push_back(*at);
+    to = to == from ? at : std::move(from, at, to);
+    from = at + 1;
+  }
+  if (to != from) out_.used.erase(std::move(from, out_.used.end(), to), out_.used.end());
 }
 
 // Memory in which no mapped block can begin.
@@ -220,25 +247,25 @@ HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
 
   for (const Arena& arena : arenas) {
     if (!arena.is_unused(glibc_.layout)) {
-      arena.is_main ? walk_main(arena) : walk_other(arena);
+      arena.is_main ? add_main(arena) : add_other(arena);
     }
   }
+  walk_regions();
   if (!unused) {
     check_caches(tcaches);
   }
-  if (listed_found_ != listed_.size()) {
+  if (chunks_.listed_free != listed_.size()) {
     out_.messages.push_back(fmt::format("{} of {} chunks on free lists are no chunks of a heap",
-                                        listed_.size() - listed_found_, listed_.size()));
+                                        listed_.size() - chunks_.listed_free, listed_.size()));
   }
 
   const std::vector<Block> mapped =
       find_mapped_chunks(memory_, mappings_, glibc_, claimed(), out_.messages);
   out_.mapped = mapped.size();
   out_.used.insert(out_.used.end(), mapped.begin(), mapped.end());
-
+  sort_blocks(out_.used);
+  sort_blocks(out_.free);
   take_out_internal(tcaches);
-  std::sort(out_.used.begin(), out_.used.end(), by_start);
-  std::sort(out_.free.begin(), out_.free.end(), by_start);
   return std::move(out_);
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "inferior/huge_pages.h"
 #include "tracking/ledger_reader.h"
 
 namespace heapledger {
@@ -114,16 +113,11 @@ void LedgerReader::read_leaf(Address base, std::span<const std::byte> bytes) {
   }
 }
 
-// Address space for what the counters promise, in huge pages: faulting it in page by page would
-// take longer than reading the ledger.
+// Room for what the counters promise.
 void LedgerReader::reserve_allocations(std::uint64_t at_most) {
   const LedgerCounters& c = ledger_.counters_;
   const std::uint64_t live = c.allocations > c.releases ? c.allocations - c.releases : 0;
-  ledger_.allocations_.reserve(std::min(live + live / 64, at_most));
-  const auto begin = reinterpret_cast<std::uintptr_t>(ledger_.allocations_.data());
-  const std::uintptr_t page = (begin + 4095) & ~std::uintptr_t{4095};
-  const std::uintptr_t end = begin + ledger_.allocations_.capacity() * sizeof(Allocation);
-  if (end > page + (4 << 20)) madvise(reinterpret_cast<void*>(page), end - page, MADV_HUGEPAGE);
+  reserve_huge(ledger_.allocations_, std::min(live + live / 64, at_most));
 }
 
 void LedgerReader::read_odd() {

@@ -84,6 +84,10 @@ void Debuggee::loader_event(lldb::SBThread thread, const std::string& function) 
   protect_breakpoints(sb());
   follow_process();
   target_.console().write(life_.loader_event(function));
+  // A static program has no loader, and LLDB up to 16 learns of it late: there libc's start is needed,
+  // also after exec.
+  if (function.starts_with("__libc_start_main")) loader_is_late_ = true;
+  if (!loader_is_late_) disable_start_events(sb());
   if (entry_breakpoint_.IsValid()) {
     sb().BreakpointDelete(entry_breakpoint_.GetID());
     entry_breakpoint_ = lldb::SBBreakpoint();

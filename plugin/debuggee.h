@@ -55,6 +55,7 @@ class Debuggee {
   Session session_;
   ProcessLife life_;
   lldb::SBBreakpoint exit_breakpoint_;
+  bool loader_is_late_ = false;
   lldb::SBBreakpoint entry_breakpoint_;
 };
 

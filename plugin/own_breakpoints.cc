@@ -69,6 +69,21 @@ void arm_loader_events(lldb::SBTarget target) {
   make(target, kLoaderFunctions, on_loader_event);
 }
 
+void disable_start_events(lldb::SBTarget target) {
+  lldb::SBBreakpointList ours(target);
+  target.FindBreakpointsByName(kBreakpointName, ours);
+  for (std::size_t i = 0; i < ours.GetSize(); ++i) {
+    lldb::SBBreakpoint breakpoint = ours.GetBreakpointAtIndex(i);
+    for (std::uint32_t j = 0; j < breakpoint.GetNumLocations(); ++j) {
+      lldb::SBBreakpointLocation location = breakpoint.GetLocationAtIndex(j);
+      const std::string function = text_of(location.GetAddress().GetSymbol().GetName());
+      if (location.IsEnabled() && function.starts_with("__libc_start_main")) {
+        location.SetEnabled(false);
+      }
+    }
+  }
+}
+
 lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target) {
   lldb::SBBreakpoint breakpoint = make(target, kExitFunctions, on_exit_call);
   hide(target, breakpoint);

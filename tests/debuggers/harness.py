@@ -447,7 +447,9 @@ class Session:
 
     def __init__(self, program: Path | str, *arguments: str, debugger: str = DEBUGGER,
                  environment: dict[str, str] | None = None, input_path: str = "/dev/null",
-                 debug_symbols: bool = True, load_first: bool = True, folder: Path | None = None):
+                 debug_symbols: bool = True, load_first: bool = True, folder: Path | None = None,
+                 loaded: bool = True):
+        """Without `loaded` it is a plain debugger."""
         self.debugger = DEBUGGERS[debugger]()
         self.folder = Path(tempfile.mkdtemp(dir=_scratch())) if folder is None else folder
         self.truth_path = self.folder / "truth"
@@ -466,7 +468,7 @@ class Session:
             input_path, self._output, self._errors)
         if not debug_symbols:
             self._commands += self.debugger.without_debug_symbols()
-        load = self.debugger.load()
+        load = self.debugger.load() if loaded else []
         self._commands += load + create if load_first else create + load
 
     # Verbs.

@@ -7,7 +7,6 @@
 namespace heapledger {
 namespace {
 
-constexpr std::uint8_t kNop = 0x90;
 constexpr std::uint8_t kJump = 0xe9;
 
 }  // namespace
@@ -22,11 +21,14 @@ AddressRange inside(const InstalledHook& hook) {
 
 std::vector<std::uint8_t> jump_bytes(const InstalledHook& hook) {
   const auto distance = static_cast<std::int32_t>(hook.stub - (hook.patched + kJumpSize));
-  std::vector<std::uint8_t> bytes(hook.displaced.size(), kNop);
-  bytes[0] = kJump;
+  std::vector<std::uint8_t> bytes(kJumpSize, kJump);
   const auto* distance_bytes = reinterpret_cast<const std::uint8_t*>(&distance);
   std::copy(distance_bytes, distance_bytes + sizeof distance, bytes.begin() + 1);
   return bytes;
+}
+
+std::vector<std::uint8_t> original_bytes(const InstalledHook& hook) {
+  return {hook.displaced.begin(), hook.displaced.begin() + kJumpSize};
 }
 
 std::optional<Address> moved_pc(const InstalledHook& hook, Address pc) {

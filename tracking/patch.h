@@ -12,15 +12,18 @@
 
 namespace heapledger {
 
-// The bytes the jump and its nops replace.
+// The instructions that the jump replaces, the rest of the last one included.
 AddressRange patched_range(const InstalledHook& hook);
 
 // The same without the first byte. A trap at the first byte stops before the jump; one here would
 // be read as part of its distance. A pc here is between two displaced instructions.
 AddressRange inside(const InstalledHook& hook);
 
-// The jump to the entry stub, then nops.
+// The jump to the entry stub, and what stood there. What is left behind it of a displaced instruction
+// stays as it is: debuggers write 8 bytes at once and more in several steps, and one that is killed
+// between two steps would leave half an instruction.
 std::vector<std::uint8_t> jump_bytes(const InstalledHook& hook);
+std::vector<std::uint8_t> original_bytes(const InstalledHook& hook);
 
 // Where code interrupted at `pc`, a boundary between displaced instructions, goes on in the
 // trampoline; nullopt when `pc` is no such boundary.

@@ -248,7 +248,8 @@ Result<void> Patcher::Impl::write_hook(const InstalledHook& hook, const Stop& st
   if (written) written = compare(hook.patched, jump);
   if (written) return {};
   // Whatever part of it was written must go; that this fails too cannot be helped.
-  (void)control.write_code(hook.patched, std::as_bytes(std::span(hook.displaced)));
+  const auto original = original_bytes(hook);
+  (void)control.write_code(hook.patched, std::as_bytes(std::span(original)));
   return written;
 }
 
@@ -287,12 +288,13 @@ std::map<Address, std::string> Patcher::Impl::write_hooks(std::vector<Plan> plan
 // A jump that is not ours any more is not touched: somebody who patched over it keeps a copy of it,
 // and the island it leads to stays.
 Result<void> Patcher::Impl::restore(const InstalledHook& hook) {
-  if (compare(hook.patched, hook.displaced)) return {};
+  const auto original = original_bytes(hook);
+  if (compare(hook.patched, original)) return {};
   auto restored = compare(hook.patched, jump_bytes(hook));
   if (restored) {
-    restored = control.write_code(hook.patched, std::as_bytes(std::span(hook.displaced)));
+    restored = control.write_code(hook.patched, std::as_bytes(std::span(original)));
   }
-  if (restored) restored = compare(hook.patched, hook.displaced);
+  if (restored) restored = compare(hook.patched, original);
   if (restored) return {};
   return fail("cannot restore {}: {}", hook.request.symbol, restored.error().message);
 }

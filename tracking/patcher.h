@@ -39,7 +39,7 @@ struct InstalledHook {
   HookRequest request;
   std::uint32_t index = 0;              // Site::index
   Address patched = 0;                  // function + skipped
-  std::vector<std::uint8_t> displaced;  // the bytes the jump (and nops) replaced
+  std::vector<std::uint8_t> displaced;  // whole instructions; the jump stands over 5 bytes of them
   Address stub = 0;
   Address site = 0;
   Address trampoline = 0;

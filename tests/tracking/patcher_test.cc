@@ -147,8 +147,9 @@ TEST_F(PatcherTest, LaysOutHookStubSiteAndJump) {
   const Bytes entry = read(wanted.function, 14);
   EXPECT_EQ(entry[0], 0xe9);
   EXPECT_EQ(wanted.function + 5 + value<std::int32_t>(wanted.function + 1), hook.stub);
+  // The rest of the last displaced instruction stays: what is written is written at once.
   EXPECT_EQ(Bytes(entry.begin() + 5, entry.end()),
-            (Bytes{0x90, 0x90, 0x90, 0x48, 0x83, 0xc4, 0x10, 0x5b, 0xc3}));
+            (Bytes{0x83, 0xec, 0x10, 0x48, 0x83, 0xc4, 0x10, 0x5b, 0xc3}));
   const auto site = value<agent::Site>(hook.site);
   EXPECT_EQ(site.original, hook.trampoline);
   EXPECT_EQ(site.function, wanted.function);

@@ -16,7 +16,7 @@ demo_packages=(
 # and the real programs that are run to completion, or attached to, under tracking.
 test_packages=(
   "${demo_packages[@]}"
-  binutils clang libclang-rt-14-dev musl-tools
+  binutils clang clang-14 libclang-rt-14-dev musl-tools
   python3 util-linux valgrind gdbserver libbenchmark-dev
   bash git jq lua5.4 sqlite3
   lighttpd redis-server

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "analysis/block_set.h"
 #include "analysis/edges.h"
 #include "analysis/heads.h"
 #include "analysis/heuristics.h"
@@ -20,33 +21,54 @@ ScanOptions with_threads(ScanOptions options) {
   return options;
 }
 
-// Leaves `blocks` sorted and disjoint; returns how many were discarded for that.
-std::uint64_t make_disjoint(std::vector<Block>& blocks, std::vector<std::uint32_t>& keys) {
-  std::size_t kept = 0;
+// Calls keep(i) for each block that overlaps none before it.
+template <typename Keep>
+void for_each_disjoint(std::span<const Block> blocks, Keep&& keep) {
   Address end = 0;
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    const Block& b = blocks[i];
+    const Block b = blocks[i];
     const std::uint64_t size = std::max<std::uint64_t>(b.size, 1);
     if (b.start < end || b.start + size < b.start) continue;
     end = b.start + size;
-    if (!keys.empty()) keys[kept] = keys[i];
-    blocks[kept++] = b;
+    keep(i);
   }
-  const std::uint64_t discarded = blocks.size() - kept;
-  blocks.resize(kept);
-  if (!keys.empty()) keys.resize(kept);
-  return discarded;
+}
+
+// The blocks sorted and disjoint, where they are or in input.blocks.
+std::span<const Block> disjoint_blocks(ScanInput& input, Coverage& coverage) {
+  const std::span<const Block> given = input.lent_blocks.empty() ? input.blocks : input.lent_blocks;
+  std::size_t count = 0;
+  for_each_disjoint(given, [&](std::size_t) { ++count; });
+  if (count == given.size()) return given;
+  coverage.discarded_blocks += given.size() - count;
+  std::vector<Block> kept;
+  std::vector<bool> usable;
+  kept.reserve(count);
+  for_each_disjoint(given, [&](std::size_t i) {
+    kept.push_back(given[i]);
+    if (!input.usable_size.empty()) usable.push_back(input.usable_size[i]);
+  });
+  input.blocks = std::move(kept);
+  input.usable_size = std::move(usable);
+  return input.blocks;
 }
 
 void take_blocks(Scan::State& state) {
   state.coverage = state.input.roots.coverage;
-  state.coverage.discarded_blocks += make_disjoint(state.input.blocks, state.input.keys);
   Graph& graph = state.graph;
-  graph.blocks = std::move(state.input.blocks);
+  graph.blocks = disjoint_blocks(state.input, state.coverage);
   graph.index = BlockIndex(graph.blocks);
   graph.nodes = HugeArray<Node>(graph.blocks.size());
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) graph.nodes[i] = Node{};
   graph.verdicts = HugeArray<std::uint8_t>(graph.blocks.size());
+}
+
+BlockSet with_trait(const HugeArray<std::uint8_t>& traits, std::uint8_t trait) {
+  BlockSet set(static_cast<std::uint32_t>(traits.size()));
+  for (std::uint32_t b = 0; b < traits.size(); ++b) {
+    if ((traits[b] & trait) != 0) set.insert(b);
+  }
+  return set;
 }
 
 Summary summarize(const Graph& graph) {
@@ -69,14 +91,13 @@ Summary summarize(const Graph& graph) {
 
 Result<Scan> scan(ScanInput input, const ScanOptions& asked) {
   const ScanOptions options = with_threads(asked);
-  if (input.blocks.size() > kMaxBlocks) {
-    return fail("cannot scan {} blocks: the limit is {}", input.blocks.size(), kMaxBlocks);
-  }
+  const std::size_t count = input.blocks.size() + input.lent_blocks.size();
+  if (count > kMaxBlocks) return fail("cannot scan {} blocks: the limit is {}", count, kMaxBlocks);
   auto state = std::make_unique<Scan::State>(std::move(input));
   Graph& graph = state->graph;
-  HugeArray<std::uint8_t> traits(state->input.blocks.size());
 
   take_blocks(*state);
+  HugeArray<std::uint8_t> traits(graph.blocks.size());
 
   // Where every block lies is known. Nothing of its contents.
 
@@ -89,6 +110,8 @@ Result<Scan> scan(ScanInput input, const ScanOptions& asked) {
   // of interior pointers not yet whether they count as start pointers.
 
   settle_interior(state->input, options, traits, graph);
+  const BlockSet maybe_objects = with_trait(traits, BlockTraits::kMaybeVtable);
+  traits = {};
 
   // The graph is complete. From here on the inferior is looked at only to tell heads apart.
 
@@ -96,7 +119,7 @@ Result<Scan> scan(ScanInput input, const ScanOptions& asked) {
 
   // Still reachable and possibly lost blocks are known, each with its shortest chain. The rest is lost.
 
-  if (!classify_lost(state->input, options, traits, graph)) {
+  if (!classify_lost(state->input, options, maybe_objects, graph)) {
     return fail("interrupted: nothing was judged");
   }
 
@@ -120,7 +143,7 @@ std::optional<BlockIndexNumber> Scan::find(Address address) const {
 Verdict Scan::verdict(BlockIndexNumber block) const { return state_->graph.verdict(block); }
 Heuristic Scan::heuristic(BlockIndexNumber block) const { return state_->graph.heuristic(block); }
 std::uint32_t Scan::key(BlockIndexNumber block) const {
-  return state_->input.keys.empty() ? 0 : state_->input.keys[block];
+  return state_->input.key ? state_->input.key(block) : 0;
 }
 const Summary& Scan::summary() const { return state_->summary; }
 const Coverage& Scan::coverage() const { return state_->coverage; }

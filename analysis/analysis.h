@@ -40,15 +40,15 @@ struct ScanOptions {
   unsigned threads = 0;              // workers; 0: one per core
 };
 
-// In a block's key: its size is usable bytes, up to kMostSlack more than the program asked for.
-inline constexpr std::uint32_t kUsableSize = 1u << 31;
-inline constexpr std::uint64_t kMostSlack = 15;  // bytes; of the smallest block 24
+inline constexpr std::uint64_t kMostSlack = 15;  // bytes usable beyond those asked for; smallest: 24
 
 struct ScanInput {
   const Memory& memory;
   std::vector<Block> blocks;         // sorted by start; of overlapping ones the later is discarded
   RootSet roots;
-  std::vector<std::uint32_t> keys;   // of each block, what records are grouped by; empty: all 0
+  // What the records of a block are grouped by, asked for by number in Scan::blocks() when there is a
+  // verdict. May be empty: all 0.
+  std::function<std::uint32_t(BlockIndexNumber)> key;
   // Is a lost block of this key suppressed? May be empty.
   std::function<bool(std::uint32_t key, Verdict verdict)> suppressed;
   // The parts of a range that are worth reading (pages that were ever touched), sorted; what is left
@@ -56,6 +56,10 @@ struct ScanInput {
   std::function<std::vector<AddressRange>(AddressRange)> present;
   // Called on the caller's thread now and then; false ends the scan with an Error. May be empty.
   std::function<bool(std::uint64_t done, std::uint64_t total, std::string_view what)> progress;
+  // Instead of `blocks`: somebody else's, who keeps them as long as the scan.
+  std::span<const Block> lent_blocks = {};
+  // Of each block: its size is usable bytes, up to kMostSlack more than the program asked for. Empty: none.
+  std::vector<bool> usable_size = {};
 };
 
 // Where a pointer to a block was found.

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::uint64_t kWindow = 256 * 1024;  // bytes a read
 constexpr std::uint64_t kHead = 64;            // bytes of a block that are looked at
+// A shape's number has 16 bits: behind so many, objects of further types are told apart by size alone
+// (text and none of every size class are fewer than 2,500).
+constexpr std::size_t kMostShapes = 60'000;
 constexpr std::uint64_t kExact = 1024;         // usable bytes: glibc's small chunks, one class a size
 
 // Heads of blocks in ascending order of address, neighbours read together.
@@ -42,14 +45,7 @@ class HeadReader {
   std::uint64_t size_ = 0;
 };
 
-void set_size_class(BlockShape& shape, std::uint64_t size) {
-  if (size < kExact) {
-    shape.min_size = shape.max_size = size;
-    return;
-  }
-  shape.min_size = std::bit_floor(size);
-  shape.max_size = shape.min_size * 2 - 1;
-}
+std::uint64_t size_class(std::uint64_t size) { return size < kExact ? size : std::bit_floor(size); }
 
 // At least four printable characters and a 0 behind them, or nothing but printable ones.
 bool is_text(std::span<const std::byte> head) {
@@ -73,44 +69,6 @@ std::string type_of(Target& target, Address vtable) {
   return fmt::format("a class with the vtable {:#x}", vtable);
 }
 
-class Classifier {
- public:
-  Classifier(Target& target, const Mappings& mappings) : target_(target), mappings_(mappings) {
-    note_files(mappings, files_);
-    is_vtable_.emplace(target.memory(), files_);
-  }
-
-  BlockShape shape_of(const Block& block, std::span<const std::byte> head) {
-    BlockShape shape;
-    set_size_class(shape, block.size);
-    std::uint64_t first = 0;
-    if (head.size() >= sizeof first) std::memcpy(&first, head.data(), sizeof first);
-    if (const std::string* type = object_type(first)) {
-      shape.guess = BlockShape::Guess::object;
-      shape.vtable = first;
-      shape.type = *type;
-    } else if (is_text(head) && find_mapping(mappings_, first) == nullptr) {  // "`pUUUU" is a pointer
-      shape.guess = BlockShape::Guess::text;
-    }
-    return shape;
-  }
-
- private:
-  // nullptr: no object.
-  const std::string* object_type(std::uint64_t first) {
-    if (!(*is_vtable_)(first)) return nullptr;
-    const auto [it, fresh] = types_.try_emplace(first);
-    if (fresh) it->second = type_of(target_, first);
-    return it->second.empty() ? nullptr : &it->second;
-  }
-
-  Target& target_;
-  const Mappings& mappings_;
-  RootSet files_;  // only its ranges of files
-  std::optional<VtableTest> is_vtable_;
-  std::unordered_map<std::uint64_t, std::string> types_;
-};
-
 struct Key {
   std::uint64_t min_size;
   std::uint64_t vtable;
@@ -124,22 +82,66 @@ struct KeyHash {
   }
 };
 
+class Classifier {
+ public:
+  Classifier(Target& target, const Mappings& mappings) : target_(target), mappings_(mappings) {
+    note_files(mappings, files_);
+    is_vtable_.emplace(target.memory(), files_);
+  }
+
+  Key key_of(const Block& block, std::span<const std::byte> head) {
+    Key key{size_class(block.size), 0, BlockShape::Guess::none};
+    std::uint64_t first = 0;
+    if (head.size() >= sizeof first) std::memcpy(&first, head.data(), sizeof first);
+    if (type_of_object(first) != nullptr) {
+      key.guess = BlockShape::Guess::object;
+      key.vtable = first;
+    } else if (is_text(head) && find_mapping(mappings_, first) == nullptr) {  // "`pUUUU" is a pointer
+      key.guess = BlockShape::Guess::text;
+    }
+    return key;
+  }
+
+  BlockShape shape(const Key& key) {
+    BlockShape shape{.min_size = key.min_size, .max_size = key.min_size, .guess = key.guess,
+                     .vtable = key.vtable};
+    if (key.min_size >= kExact) shape.max_size = key.min_size * 2 - 1;
+    if (key.guess == BlockShape::Guess::object) shape.type = *type_of_object(key.vtable);
+    return shape;
+  }
+
+ private:
+  // nullptr: no object.
+  const std::string* type_of_object(std::uint64_t first) {
+    if (!(*is_vtable_)(first)) return nullptr;
+    const auto [it, fresh] = types_.try_emplace(first);
+    if (fresh) it->second = type_of(target_, first);
+    return it->second.empty() ? nullptr : &it->second;
+  }
+
+  Target& target_;
+  const Mappings& mappings_;
+  RootSet files_;  // only its ranges of files
+  std::optional<VtableTest> is_vtable_;
+  std::unordered_map<std::uint64_t, std::string> types_;
+};
+
 }  // namespace
 
 BlockShapes::BlockShapes(Target& target, const Mappings& mappings, const Ledger& ledger) {
-  if (ledger.untracked() == 0) return;
-  const auto allocations = ledger.allocations();
-  ids_.resize(allocations.size());
+  const auto blocks = ledger.untracked();
+  if (blocks.empty()) return;
+  ids_.resize(blocks.size());
   Classifier classifier(target, mappings);
   HeadReader reader(target.memory());
-  std::unordered_map<Key, std::uint32_t, KeyHash> known;
-  for (std::size_t i = 0; i < allocations.size(); ++i) {
-    if (!allocations[i].untracked) continue;
-    const Block& block = allocations[i].block;
-    BlockShape shape = classifier.shape_of(block, reader.head(block));
-    const Key key{shape.min_size, shape.vtable, shape.guess};
-    const auto [it, fresh] = known.try_emplace(key, std::uint32_t(shapes_.size()));
-    if (fresh) shapes_.push_back(std::move(shape));
+  std::unordered_map<Key, std::uint16_t, KeyHash> known;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    Key key = classifier.key_of(blocks[i], reader.head(blocks[i]));
+    if (shapes_.size() >= kMostShapes && key.vtable != 0 && !known.contains(key)) {
+      key = {key.min_size, 0, BlockShape::Guess::none};
+    }
+    const auto [it, fresh] = known.try_emplace(key, std::uint16_t(shapes_.size()));
+    if (fresh) shapes_.push_back(classifier.shape(key));
     ids_[i] = it->second;
   }
 }

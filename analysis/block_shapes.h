@@ -35,12 +35,12 @@ class BlockShapes {
 
   std::size_t count() const { return shapes_.size(); }
   const BlockShape& shape(std::uint32_t id) const { return shapes_[id]; }
-  // Of the untracked allocation at this position in Ledger::allocations().
-  std::uint32_t id_of(std::size_t allocation) const { return ids_[allocation]; }
+  // Of the block at this position in Ledger::untracked().
+  std::uint32_t id_of(std::size_t block) const { return ids_[block]; }
 
  private:
   std::vector<BlockShape> shapes_;
-  std::vector<std::uint32_t> ids_;  // by allocation; empty when none is untracked
+  std::vector<std::uint16_t> ids_;
 };
 
 // "48 usable bytes, object of Foo", "4096 to 8191 usable bytes, text".

@@ -169,8 +169,8 @@ class Worker {
   }
 
   bool has_usable_size(std::uint32_t b) const {
-    const auto& keys = work_.input.keys;
-    return !keys.empty() && (keys[b] & kUsableSize) != 0;
+    const std::vector<bool>& usable = work_.input.usable_size;
+    return !usable.empty() && usable[b];
   }
 
   // While a chunk of malloc's is free its first words link it to others (fd, bk; of large ones also

@@ -52,7 +52,7 @@ struct RootEntry {  // the root word by which a block was reached first
 };
 
 struct Graph {
-  std::vector<Block> blocks;
+  std::span<const Block> blocks;
   BlockIndex index;
   HugeArray<Node> nodes;
   EdgeStore edges;

@@ -56,8 +56,8 @@ BlockSet held_blocks(const Graph& graph, const BlockSet& lost, unsigned threads)
 
 class HeadChoice {
  public:
-  HeadChoice(const ScanInput& input, const HugeArray<std::uint8_t>& traits, const Graph& graph)
-      : input_(input), traits_(traits), graph_(graph), is_vtable_(input.memory, input.roots) {}
+  HeadChoice(const ScanInput& input, const BlockSet& maybe_objects, const Graph& graph)
+      : input_(input), maybe_objects_(maybe_objects), graph_(graph), is_vtable_(input.memory, input.roots) {}
 
   // Of the components of `set` into which no pointer leads from another one, by address.
   std::vector<std::uint32_t> heads(const BlockSet& set, const Components& components) {
@@ -92,13 +92,13 @@ class HeadChoice {
   }
 
   bool has_vtable(std::uint32_t b) {
-    if ((traits_[b] & BlockTraits::kMaybeVtable) == 0) return false;
+    if (!maybe_objects_.contains(b)) return false;
     const auto word = input_.memory.read_value<std::uint64_t>(graph_.blocks[b].start);
     return word && is_vtable_(*word);
   }
 
   const ScanInput& input_;
-  const HugeArray<std::uint8_t>& traits_;
+  const BlockSet& maybe_objects_;
   const Graph& graph_;
   VtableTest is_vtable_;
 };
@@ -108,7 +108,7 @@ class Classifier {
   Classifier(const ScanInput& input, const ScanOptions& options, Graph& graph)
       : input_(input), options_(options), graph_(graph), lost_(lost_blocks(graph)) {}
 
-  bool by_components(const HugeArray<std::uint8_t>& traits) {
+  bool by_components(const BlockSet& maybe_objects) {
     HeadOrder order(graph_.count());
     Flood flood(graph_, order, options_.threads, input_.progress);
     const BlockSet held = held_blocks(graph_, lost_, options_.threads);
@@ -117,7 +117,7 @@ class Classifier {
     sources.remove(held);
     if (!flood.run(in_order(members(sources), order), open)) return false;
     if (!open.empty()) {
-      const auto heads = heads_of_cycles(open, traits);
+      const auto heads = heads_of_cycles(open, maybe_objects);
       if (!heads) return false;
       open = held.copy();
       for (const std::uint32_t head : *heads) open.take(head);
@@ -158,7 +158,7 @@ class Classifier {
 
  private:
   bool is_suppressed(std::uint32_t b, Verdict verdict) const {
-    return input_.suppressed && input_.suppressed(input_.keys.empty() ? 0 : input_.keys[b], verdict);
+    return input_.suppressed && input_.suppressed(input_.key ? input_.key(b) : 0, verdict);
   }
 
   static std::vector<std::uint32_t> members(const BlockSet& set) {
@@ -179,10 +179,10 @@ class Classifier {
 
   // Of `left`, which no block outside of it leads to. Its blocks have no label yet, nor afterwards.
   std::optional<std::vector<std::uint32_t>> heads_of_cycles(const BlockSet& left,
-                                                            const HugeArray<std::uint8_t>& traits) {
+                                                            const BlockSet& maybe_objects) {
     Components components(graph_, left);
     if (!components.find(input_.progress)) return std::nullopt;
-    auto heads = HeadChoice(input_, traits, graph_).heads(left, components);
+    auto heads = HeadChoice(input_, maybe_objects, graph_).heads(left, components);
     left.for_each([&](std::uint32_t b) { graph_.nodes[b].parent = kNoParent; });
     return heads;
   }
@@ -222,12 +222,12 @@ class Classifier {
 }  // namespace
 
 bool classify_lost(const ScanInput& input, const ScanOptions& options,
-                   const HugeArray<std::uint8_t>& traits, Graph& graph) {
+                   const BlockSet& maybe_objects, Graph& graph) {
   if (input.progress && !input.progress(0, 1, "grouping what is lost")) return false;
   Classifier classifier(input, options, graph);
   if (options.leader == LeaderRule::valgrind) {
     classifier.by_address();
-  } else if (!classifier.by_components(traits)) {
+  } else if (!classifier.by_components(maybe_objects)) {
     return false;
   }
   classifier.suppress_others();

@@ -10,13 +10,15 @@
 // LeaderRule::valgrind does as it does.
 #pragma once
 
+#include "analysis/block_set.h"
 #include "analysis/graph.h"
 
 namespace heapledger {
 
 // Expects what mark() leaves behind. Sets definitely_lost, indirectly_lost and suppressed, and
-// Node::parent of every lost block to its head (a head's own to itself). False: stopped.
+// Node::parent of every lost block to its head (a head's own to itself). `maybe_objects`: whose
+// first word may be a vtable's address. False: stopped.
 bool classify_lost(const ScanInput& input, const ScanOptions& options,
-                   const HugeArray<std::uint8_t>& traits, Graph& graph);
+                   const BlockSet& maybe_objects, Graph& graph);
 
 }  // namespace heapledger

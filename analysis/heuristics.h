@@ -2,7 +2,7 @@
 //
 // Interior pointers that count as start pointers: Valgrind's four heuristics, with its exact
 // conditions (heuristic_reachedness in mc_leakcheck.c), `new T[0]`, whose only pointer is one past the
-// cookie, and the C library's own blocks. Where a block's size is usable bytes (kUsableSize), a
+// cookie, and the C library's own blocks. Where a block's size is usable bytes (ScanInput::usable_size), a
 // condition on the size holds when it does for some number of bytes that may have been asked for.
 #pragma once
 

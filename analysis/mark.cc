@@ -40,7 +40,7 @@ class Marker {
       graph_.set(edge.target, Verdict::still_reachable, edge.heuristic);
       by_heuristic_ = true;
     }
-    queue_[tail_++] = edge.target;
+    if (graph_.nodes[edge.target].row != kEmptyRow) queue_[tail_++] = edge.target;  // else it leads nowhere
   }
 
   bool mark_start() {

@@ -40,9 +40,8 @@ class Groups {
       : ledger_(ledger), shapes_(shapes), of_shape_(shapes.count(), kNoGroup) {}
 
   std::uint32_t of_allocation(std::size_t number) {
-    const Allocation& allocation = ledger_.allocations()[number];
-    if (!allocation.untracked) return of(allocation.stack);
-    const std::uint32_t shape = shapes_.id_of(number);
+    if (number < ledger_.recorded().size()) return of(ledger_.recorded()[number].stack);
+    const std::uint32_t shape = shapes_.id_of(number - ledger_.recorded().size());
     if (of_shape_[shape] == kNoGroup) {
       of_shape_[shape] = std::uint32_t(groups_.size());
       groups_.emplace_back().shape = shape;
@@ -110,20 +109,22 @@ void sort_groups(std::vector<OutstandingGroup>& groups, OutstandingOrder order) 
 std::vector<OutstandingGroup> group_by_stack(const Ledger& ledger, const OutstandingFilter& filter,
                                              OutstandingOrder order, const BlockShapes& shapes) {
   Groups groups(ledger, shapes);
-  const std::span<const Allocation> allocations = ledger.allocations();
-  std::vector<std::uint32_t> group_of(allocations.size(), kNoGroup);
-  for (std::size_t i = 0; i < allocations.size(); ++i) {
-    if (!passes(ledger, allocations[i], filter)) continue;
-    group_of[i] = groups.of_allocation(i);
-    OutstandingGroup& group = groups.all()[group_of[i]];
+  for (std::size_t i = 0; i < ledger.count(); ++i) {
+    const Allocation allocation = ledger.allocation(i);
+    if (!passes(ledger, allocation, filter)) continue;
+    OutstandingGroup& group = groups.all()[groups.of_allocation(i)];
     ++group.count;
-    group.bytes += allocations[i].block.size;
-    group.oldest_ms = std::max(group.oldest_ms, ledger.age_ms(allocations[i]));
+    group.bytes += allocation.block.size;
+    group.incomplete |= allocation.truncated;
+    group.oldest_ms = std::max(group.oldest_ms, ledger.age_ms(allocation));
   }
-  // Counted first: lists that grow would be copied several times over.
-  for (OutstandingGroup& group : groups.all()) group.allocations.reserve(group.count);
-  for (std::size_t i = 0; i < allocations.size(); ++i) {
-    if (group_of[i] != kNoGroup) groups.all()[group_of[i]].allocations.push_back(&allocations[i]);
+  if (filter.list) {
+    // Counted first: lists that grow would be copied several times over.
+    for (OutstandingGroup& group : groups.all()) group.allocations.reserve(group.count);
+    for (std::size_t i = 0; i < ledger.count(); ++i) {
+      if (!passes(ledger, ledger.allocation(i), filter)) continue;
+      groups.all()[groups.of_allocation(i)].allocations.push_back(std::uint32_t(i));
+    }
   }
   std::vector<OutstandingGroup> result = std::move(groups.all());
   sort_groups(result, order);

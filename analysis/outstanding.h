@@ -19,6 +19,7 @@ struct OutstandingFilter {
   std::optional<std::uint64_t> older_ms;  // only allocations at least this old
   std::uint64_t min_size = 0;             // bytes, inclusive
   std::uint64_t max_size = UINT64_MAX;    // bytes, inclusive
+  bool list = false;                      // OutstandingGroup::allocations is asked for
 };
 
 struct OutstandingGroup {
@@ -27,7 +28,8 @@ struct OutstandingGroup {
   std::uint64_t bytes = 0;
   std::uint64_t count = 0;
   std::optional<std::uint64_t> oldest_ms;
-  std::vector<const Allocation*> allocations;  // by address
+  bool incomplete = false;                // of the stack: outer callers are missing
+  std::vector<std::uint32_t> allocations; // numbers in the ledger, by address; see OutstandingFilter
 };
 
 // Groups whose stacks have the same frames are one group (the depot may hold a stack twice).

@@ -90,7 +90,7 @@ class OwnerSearch {
         break;
       default:
         answer.description = answer.place->text;
-        if (const Allocation* a = ledger_.find(answer.address); a != nullptr && a->mapped) {
+        if (const auto a = ledger_.find(answer.address); a && a->mapped) {
           answer.description += fmt::format(", in a mapped segment of {} bytes at {:#x}", a->block.size,
                                             a->block.start);
         }

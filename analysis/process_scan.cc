@@ -15,12 +15,42 @@ struct Stop {
   Mappings mappings;
   std::vector<Module> modules;
   std::vector<ThreadState> threads;
-  std::vector<Block> blocks;
+  std::vector<Block> blocks;               // neither list: the ledger's untracked ones are all there is
   std::vector<std::uint32_t> allocations;  // of each block
+  std::span<const Block> all_blocks;       // wherever they are
   std::vector<AddressRange> segments;
   std::vector<AddressRange> own;
   std::uint64_t discarded = 0;             // blocks that overlap an earlier one
 };
+
+// The recorded and the untracked blocks in order of address.
+void merge_blocks(const Ledger& ledger, Stop& stop) {
+  const auto recorded = ledger.recorded();
+  const auto untracked = ledger.untracked();
+  stop.blocks.reserve(ledger.count());
+  stop.allocations.reserve(ledger.count());
+  Address end = 0;
+  const auto take = [&](const Block& block, std::size_t number) {
+    // As the engine would discard it: keeps the numbers in step.
+    const Address block_end = block.start + std::max<std::uint64_t>(block.size, 1);
+    if (block.start < end || block_end < block.start) {
+      ++stop.discarded;
+      return;
+    }
+    stop.blocks.push_back(block);
+    stop.allocations.push_back(std::uint32_t(number));
+    end = block_end;
+  };
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < recorded.size(); ++i) {
+    if (recorded[i].mapped) continue;
+    for (; next < untracked.size() && untracked[next].start < recorded[i].block.start; ++next) {
+      take(untracked[next], recorded.size() + next);
+    }
+    take(recorded[i].block, i);
+  }
+  for (; next < untracked.size(); ++next) take(untracked[next], recorded.size() + next);
+}
 
 Result<Stop> take_stop(Target& target, const Ledger& ledger, std::span<const AddressRange> own_memory) {
   Stop stop;
@@ -34,25 +64,14 @@ Result<Stop> take_stop(Target& target, const Ledger& ledger, std::span<const Add
   stop.own.assign(own_memory.begin(), own_memory.end());
   stop.own.insert(stop.own.end(), ledger.own_memory().begin(), ledger.own_memory().end());
 
-  const auto allocations = ledger.allocations();
-  stop.blocks.reserve(allocations.size());
-  stop.allocations.reserve(allocations.size());
-  Address end = 0;
-  for (std::uint32_t i = 0; i < allocations.size(); ++i) {
-    const Allocation& a = allocations[i];
-    if (a.mapped) {
-      stop.segments.push_back(a.block.range());
-      continue;
-    }
-    // As the engine would discard it: keeps the numbers in step.
-    const Address block_end = a.block.start + std::max<std::uint64_t>(a.block.size, 1);
-    if (a.block.start < end || block_end < a.block.start) {
-      ++stop.discarded;
-      continue;
-    }
-    stop.blocks.push_back(a.block);
-    stop.allocations.push_back(i);
-    end = block_end;
+  for (const Allocation& a : ledger.recorded()) {
+    if (a.mapped) stop.segments.push_back(a.block.range());
+  }
+  if (stop.segments.size() == ledger.recorded().size()) {
+    stop.all_blocks = ledger.untracked();
+  } else {
+    merge_blocks(ledger, stop);
+    stop.all_blocks = stop.blocks;
   }
   return stop;
 }
@@ -78,7 +97,7 @@ bool still_there(Target& target, const Scan& scan) {
 
 RootSet roots_of(Target& target, const Stop& stop, const ProcessScanOptions& options) {
   RootSources sources{target.memory(), stop.mappings, stop.modules, stop.threads, target.pid(),
-                      stop.blocks,     stop.own,      stop.segments};
+                      stop.all_blocks, stop.own,      stop.segments};
   sources.heap_gaps_are_roots = !options.tracked_from_start;
   sources.heap = options.heap;
   sources.shared_files = options.shared_files;
@@ -88,13 +107,44 @@ RootSet roots_of(Target& target, const Stop& stop, const ProcessScanOptions& opt
   return collect_roots(sources);
 }
 
+using Key = std::function<std::uint32_t(BlockIndexNumber)>;
+
+Key key_of(const Ledger& ledger, std::span<const std::uint32_t> allocations,
+           const std::function<const BlockShapes&()>& shapes) {
+  if (allocations.empty()) {
+    return [shapes](BlockIndexNumber b) { return kShapeKey | shapes().id_of(b); };
+  }
+  const std::vector<StackId> canonical = canonical_stacks(ledger);
+  const auto recorded = std::uint32_t(ledger.recorded().size());
+  std::vector<std::uint32_t> keys;  // kShapeKey: number of an untracked block, its shape not asked for yet
+  keys.reserve(allocations.size());
+  for (const std::uint32_t number : allocations) {
+    keys.push_back(number < recorded ? canonical[ledger.recorded()[number].stack]
+                                     : kShapeKey | (number - recorded));
+  }
+  return [keys = std::move(keys), shapes](BlockIndexNumber b) {
+    const std::uint32_t key = keys[b];
+    return (key & kShapeKey) == 0 ? key : kShapeKey | shapes().id_of(key & ~kShapeKey);
+  };
+}
+
+std::vector<bool> usable_sizes(const Ledger& ledger, const Stop& stop) {
+  if (stop.allocations.empty()) return std::vector<bool>(ledger.untracked().size(), true);
+  std::vector<bool> usable;
+  usable.reserve(stop.allocations.size());
+  for (const std::uint32_t number : stop.allocations) {
+    usable.push_back(number >= ledger.recorded().size());
+  }
+  return usable;
+}
+
 }  // namespace
 
 std::vector<StackId> canonical_stacks(const Ledger& ledger) {
   StackId largest = 0;
-  for (const Allocation& a : ledger.allocations()) largest = std::max(largest, a.stack);
+  for (const Allocation& a : ledger.recorded()) largest = std::max(largest, a.stack);
   std::vector<bool> used(largest + 1);
-  for (const Allocation& a : ledger.allocations()) used[a.stack] = true;
+  for (const Allocation& a : ledger.recorded()) used[a.stack] = true;
   std::vector<StackId> canonical(largest + 1, 0);
   std::map<std::vector<std::uint64_t>, StackId> known;
   for (StackId id = 1; id <= largest; ++id) {
@@ -117,14 +167,10 @@ Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
   ScanInput input{target.memory(), {}, {}, {}, {}, {}, {}};
   input.roots = roots_of(target, *stop, options);
   input.suppressed = options.suppressed;
-  const std::vector<StackId> canonical = canonical_stacks(ledger);
-  input.keys.reserve(stop->blocks.size());
-  for (const std::uint32_t i : stop->allocations) {
-    const Allocation& allocation = ledger.allocations()[i];
-    input.keys.push_back(allocation.untracked ? kUsableSize | options.shapes->id_of(i)
-                                              : canonical[allocation.stack]);
-  }
+  input.key = key_of(ledger, stop->allocations, options.shapes);
+  if (!ledger.untracked().empty()) input.usable_size = usable_sizes(ledger, *stop);
   input.blocks = std::move(stop->blocks);
+  if (stop->allocations.empty()) input.lent_blocks = ledger.untracked();
   std::optional<PresentPages> present;
   if (target.kind() == ProcessKind::live_local) {
     present.emplace(target.pid());

@@ -26,18 +26,20 @@ struct ProcessScanOptions {
   // What malloc's own structures say, where they were asked: then every block of glibc's heap is in
   // the ledger, tracked or not. nullptr: not walked.
   const HeapWalk* heap = nullptr;
-  const BlockShapes* shapes = nullptr;  // of the untracked allocations; needed when there are any
+  // Of the untracked allocations; needed when there are any. Asked for when there are verdicts.
+  std::function<const BlockShapes&()> shapes;
   std::function<bool(std::uint32_t key, Verdict verdict)> suppressed;
 };
 
 struct ProcessScan {
   Scan scan;
-  // Of each block of `scan`, its position in Ledger::allocations().
+  // Of each block of `scan`, its number in the Ledger. Empty: they are its untracked ones.
   std::vector<std::uint32_t> allocations;
   std::uint64_t stop_id = 0;
 
-  const Allocation& allocation(const Ledger& ledger, BlockIndexNumber block) const {
-    return ledger.allocations()[allocations[block]];
+  Allocation allocation(const Ledger& ledger, BlockIndexNumber block) const {
+    return ledger.allocation(allocations.empty() ? ledger.recorded().size() + block
+                                                 : allocations[block]);
   }
 };
 
@@ -45,8 +47,11 @@ struct ProcessScan {
 // same frames. Indexed by StackId up to the largest one in use.
 std::vector<StackId> canonical_stacks(const Ledger& ledger);
 
+inline constexpr std::uint32_t kShapeKey = 1u << 31;
+
 // LossRecord::key of the result is a canonical StackId - ledger.stack(record.key) are its frames - or,
-// with kUsableSize set, the shape of untracked blocks.
+// with kShapeKey set, the shape of untracked blocks. The ledger must outlive the result: where nothing
+// was recorded its blocks are used where they are.
 Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
                                  std::span<const AddressRange> own_memory,
                                  const ProcessScanOptions& options = {});

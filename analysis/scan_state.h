@@ -10,7 +10,7 @@ namespace heapledger {
 
 struct Scan::State {
   explicit State(ScanInput in) : input(std::move(in)) {}
-  ScanInput input;  // blocks are in the graph
+  ScanInput input;  // its blocks may be lent
   Graph graph;
   Summary summary;
   Coverage coverage;

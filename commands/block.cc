@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "commands/output.h"
 #include "commands/registry.h"
@@ -27,14 +28,21 @@ std::string mapping_words(const Mapping& mapping) {
 }
 
 // The block that ends at or shortly before an address that is in none.
-const Allocation* block_before(const Ledger& ledger, Address address) {
-  const auto all = ledger.allocations();
-  auto after = std::upper_bound(all.begin(), all.end(), address,
-                                [](Address a, const Allocation& b) { return a < b.block.start; });
-  if (after == all.begin()) return nullptr;
-  const Allocation& before = *(after - 1);
-  const Address end = before.block.start + before.block.size;
-  return address >= end && address - end < kNear ? &before : nullptr;
+std::optional<Block> block_before(const Ledger& ledger, Address address) {
+  std::optional<Block> before;
+  const auto recorded = ledger.recorded();
+  const auto after = std::ranges::upper_bound(recorded, address, {},
+                                              [](const Allocation& a) { return a.block.start; });
+  if (after != recorded.begin()) before = after[-1].block;
+  const auto untracked = ledger.untracked();
+  const auto behind = std::ranges::upper_bound(untracked, address, {}, &Block::start);
+  if (behind != untracked.begin() && (!before || behind[-1].start > before->start)) {
+    before = behind[-1];
+  }
+  if (!before || address < before->range().end || address - before->range().end >= kNear) {
+    return std::nullopt;
+  }
+  return before;
 }
 
 std::string thread_words(Context& context, std::uint32_t tid) {
@@ -71,8 +79,9 @@ std::string class_words(const Result<Verdict>& verdict) {
                  : fmt::format("none ({})", verdict.error().message);
 }
 
-std::uint32_t shape_id(Context& context, const Ledger& ledger, const Allocation& allocation) {
-  return context.shapes().id_of(std::size_t(&allocation - ledger.allocations().data()));
+std::string looks(Context& context, const Ledger& ledger, Address untracked_block) {
+  const std::size_t number = *ledger.number_at(untracked_block) - ledger.recorded().size();
+  return shape_words(context.shapes().shape(context.shapes().id_of(number)));
 }
 
 std::string block_text(Context& context, const Ledger& ledger, const Allocation& allocation,
@@ -85,7 +94,7 @@ std::string block_text(Context& context, const Ledger& ledger, const Allocation&
                                             address - block.start));
   if (allocation.untracked) {
     text += line("kind", kBeforeTracking);
-    text += line("looks", shape_words(context.shapes().shape(shape_id(context, ledger, allocation))));
+    text += line("looks", looks(context, ledger, allocation.block.start));
     return text + line("class", class_words(verdict_of(context, allocation)));
   }
   text += line("kind", allocation.mapped ? fmt::format("{} (mapped segment)",
@@ -128,10 +137,9 @@ std::string no_block_text(Context& context, const Ledger& ledger, Address addres
   std::string text = fmt::format("{:#x} is in no outstanding block", address);
   text += mapping != nullptr ? fmt::format("; it is in the mapping {}\n", mapping_words(*mapping))
                              : std::string("; nothing is mapped there\n");
-  if (const Allocation* before = block_before(ledger, address)) {
+  if (const auto before = block_before(ledger, address)) {
     text += fmt::format("It is {} bytes after the block {:#x} of {} bytes.\n",
-                        address - before->block.start - before->block.size, before->block.start,
-                        before->block.size);
+                        address - before->range().end, before->start, before->size);
   }
   return text;
 }
@@ -158,12 +166,12 @@ Result<void> run(Context& context, const Arguments& arguments) {
   if (!output) return tl::unexpected(output.error());
 
   Address address = typed->value;
-  const Allocation* allocation = ledger.find(address);
-  if (allocation == nullptr && typed->decimal) {
+  std::optional<Allocation> allocation = ledger.find(address);
+  if (!allocation && typed->decimal) {
     allocation = ledger.find(*typed->decimal);
-    if (allocation != nullptr) address = *typed->decimal;
+    if (allocation) address = *typed->decimal;
   }
-  if (allocation == nullptr) {
+  if (!allocation) {
     output->sink()(output->json() ? json_text(no_block_json(context, address)) + "\n"
                                   : no_block_text(context, ledger, address));
     return output->finish();

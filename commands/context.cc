@@ -86,17 +86,18 @@ void Context::join_heap(Cached& cached) {
     cached.no_heap = heap.error().message;
     return;
   }
-  cached.ledger.join_heap(heap->used, tracker.active());
-  heap->used = {};  // now the ledger's
+  cached.ledger.join_heap(std::move(heap->used), tracker.active());
   cached.heap = std::move(*heap);
-  if (const auto mappings = target.mappings()) {
-    cached.shapes = BlockShapes(target, *mappings, cached.ledger);
-  }
 }
 
-const BlockShapes& Context::shapes() const {
+const BlockShapes& Context::shapes() {
   static const BlockShapes none;
-  return cached_ ? cached_->shapes : none;
+  if (!cached_) return none;
+  if (!cached_->shapes) {
+    const auto mappings = target.mappings();
+    cached_->shapes.emplace(target, mappings.value_or(Mappings()), cached_->ledger);
+  }
+  return *cached_->shapes;
 }
 
 const HeapWalk* Context::heap() const {
@@ -112,7 +113,7 @@ Result<const ProcessScan*> Context::scan(LeaderRule leader) {
   options.scan.leader = leader;
   options.tracked_from_start = saw_everything();
   options.heap = heap();
-  options.shapes = &shapes();
+  options.shapes = [this]() -> const BlockShapes& { return shapes(); };
   auto made = make_scan ? make_scan(**read, options)
                         : scan_process(target, **read, tracker.own_memory(), options);
   if (!made) return tl::unexpected(made.error());

@@ -51,7 +51,7 @@ class Context {
   // malloc's own structures show. An Error says in the user's words why there is nothing (no process,
   // running, not tracked and another allocator ...).
   Result<const Ledger*> ledger();
-  const BlockShapes& shapes() const;  // of the untracked blocks of ledger()
+  const BlockShapes& shapes();        // of the untracked blocks of ledger(), looked at when first asked
   const HeapWalk* heap() const;       // malloc's structures, if they were asked for ledger()
   // Its reachability scan, made once per stop. What who-owns and the others read is the exact one.
   Result<const ProcessScan*> scan(LeaderRule leader = LeaderRule::exact);
@@ -78,7 +78,7 @@ class Context {
     bool recorded = false;          // by an agent
     std::optional<HeapWalk> heap;   // its blocks are in the ledger
     std::string no_heap;            // why it was not walked
-    BlockShapes shapes;
+    std::optional<BlockShapes> shapes;
   };
   Result<std::optional<Ledger>> recorded_ledger();
   bool saw_everything() const;

@@ -44,13 +44,14 @@ struct Outstanding {
 
 Outstanding outstanding(const Ledger& ledger) {
   Outstanding sum;
-  for (const Allocation& allocation : ledger.allocations()) {
+  for (const Allocation& allocation : ledger.recorded()) {
     (allocation.mapped ? sum.mapped_bytes : sum.heap_bytes) += allocation.block.size;
     ++(allocation.mapped ? sum.mapped_segments : sum.heap_blocks);
-    if (!allocation.untracked) continue;
-    sum.untracked_bytes += allocation.block.size;
-    ++sum.untracked_blocks;
   }
+  for (const Block& block : ledger.untracked()) sum.untracked_bytes += block.size;
+  sum.untracked_blocks = ledger.untracked().size();
+  sum.heap_bytes += sum.untracked_bytes;
+  sum.heap_blocks += sum.untracked_blocks;
   return sum;
 }
 

@@ -46,6 +46,7 @@ Result<Selection> selection_of(const Arguments& arguments) {
   const auto max_size = arguments.bytes("--max-size");
   if (!max_size) return tl::unexpected(max_size.error());
   result.filter.older_ms = *older;
+  result.filter.list = arguments.has("--addresses");
   result.filter.min_size = min_size->value_or(0);
   result.filter.max_size = max_size->value_or(UINT64_MAX);
   if (result.filter.min_size > result.filter.max_size) {

@@ -28,8 +28,8 @@ std::vector<CodeAddress> stack_of(const LeakReport& report, const LossRecord& re
 }
 
 const BlockShape* shape_of(const LeakReport& report, const LossRecord& record) {
-  if ((record.key & kUsableSize) == 0) return nullptr;
-  return &report.shapes->shape(record.key & ~kUsableSize);
+  if ((record.key & kShapeKey) == 0) return nullptr;
+  return &report.shapes->shape(record.key & ~kShapeKey);
 }
 
 std::vector<std::string> scan_notes(const LeakReport& report) {

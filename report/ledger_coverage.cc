@@ -9,16 +9,16 @@ namespace heapledger {
 
 LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks> hooks) {
   const LedgerCounters& counters = ledger.counters();
-  const auto allocations = ledger.allocations();
+  const auto recorded = ledger.recorded();
   LedgerCoverage coverage{.dropped = counters.dropped,
                           .dropped_mappings = counters.dropped_mappings,
                           .dropped_stacks = counters.dropped_stacks,
                           .in_flight = counters.in_flight,
                           .damaged = ledger.damaged(),
                           .unseen_releases = ledger.unseen_releases(),
-                          .untracked = ledger.untracked()};
+                          .untracked = ledger.untracked().size()};
   coverage.truncated_stacks = std::uint64_t(
-      std::count_if(allocations.begin(), allocations.end(),
+      std::count_if(recorded.begin(), recorded.end(),
                     [](const Allocation& a) { return bool(a.truncated); }));
   for (const ModuleHooks& module : hooks) {
     for (const auto& [function, reason] : module.not_hooked) {

@@ -35,7 +35,7 @@ void write_allocations(const Ledger& ledger, const OutstandingGroup& group, cons
   std::string text = ",\"allocations\":[";
   for (std::size_t i = 0; i < group.allocations.size(); ++i) {
     if (i != 0) text += ',';
-    text += json_text(allocation_json(ledger, *group.allocations[i]));
+    text += json_text(allocation_json(ledger, ledger.allocation(group.allocations[i])));
     if ((i + 1) % kPiece == 0) {
       out(text);
       text.clear();
@@ -46,12 +46,10 @@ void write_allocations(const Ledger& ledger, const OutstandingGroup& group, cons
 
 void write_group(const OutstandingReport& report, const OutstandingGroup& group,
                  const FrameResolver& frames, const Sink& out) {
-  const bool incomplete = std::any_of(group.allocations.begin(), group.allocations.end(),
-                                      [](const Allocation* a) { return bool(a->truncated); });
   Json json{{"bytes", group.bytes},
             {"count", group.count},
             {"oldest_ms", or_null(group.oldest_ms)},
-            {"incomplete", incomplete},
+            {"incomplete", group.incomplete},
             {"stack", frames_json(frames.frames(group.stack))}};
   if (group.shape) json["shape"] = shape_json(report.shapes->shape(*group.shape));
   std::string text = json_text(json);

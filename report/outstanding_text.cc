@@ -17,10 +17,11 @@ namespace {
 constexpr std::size_t kStacksPerLookup = 64;   // named together, then printed
 constexpr std::size_t kLinesPerPiece = 4096;   // addresses between two looks at Ctrl-C
 
-bool write_addresses(const OutstandingGroup& group, Target& target, const Sink& out) {
+bool write_addresses(const Ledger& ledger, const OutstandingGroup& group, Target& target,
+                     const Sink& out) {
   std::string text;
   for (std::size_t i = 0; i < group.allocations.size(); ++i) {
-    const Block& block = group.allocations[i]->block;
+    const Block block = ledger.allocation(group.allocations[i]).block;
     text += fmt::format("\taddr = {:x} size = {}\n", block.start, block.size);
     if ((i + 1) % kLinesPerPiece != 0) continue;
     out(text);
@@ -42,22 +43,20 @@ std::string stack_lines(const OutstandingReport& report, const OutstandingGroup&
   for (const SymbolFrame& frame : frames.frames(group.stack)) {
     text += fmt::format("\t\t{}\n", memleak_frame(frame));
   }
-  const bool incomplete = std::any_of(group.allocations.begin(), group.allocations.end(),
-                                      [](const Allocation* a) { return bool(a->truncated); });
-  if (incomplete) text += "\t\t<stack is incomplete>\n";
+  if (group.incomplete) text += "\t\t<stack is incomplete>\n";
   return text;
 }
 
 bool write_group(const OutstandingReport& report, const OutstandingGroup& group,
                  const FrameResolver& frames, Target& target, const Sink& out) {
-  if (report.addresses && !write_addresses(group, target, out)) return false;
+  if (report.addresses && !write_addresses(report.ledger, group, target, out)) return false;
   out(fmt::format("\t{} bytes in {} allocations from stack\n{}", group.bytes, group.count,
                   stack_lines(report, group, frames)));
   return true;
 }
 
 std::string nothing(const OutstandingReport& report) {
-  const std::size_t all = report.ledger.allocations().size();
+  const std::size_t all = report.ledger.count();
   if (all == 0 || report.filter.empty()) return "No outstanding allocations.\n";
   return fmt::format("No outstanding allocations match {} ({} do not match).\n", report.filter, all);
 }

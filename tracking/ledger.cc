@@ -29,28 +29,49 @@ std::vector<AddressRange> mapped_parts(AddressRange range, const Mappings& now) 
 
 }  // namespace
 
-const Allocation* Ledger::find(Address address) const {
-  const auto holds = [&](const Allocation& a) {
-    return address - a.block.start < std::max<std::uint64_t>(a.block.size, 1);
+Allocation Ledger::allocation(std::size_t number) const {
+  if (number < recorded_.size()) return recorded_[number];
+  Allocation allocation;
+  allocation.block = untracked_[number - recorded_.size()];
+  allocation.untracked = true;
+  return allocation;
+}
+
+std::optional<Allocation> Ledger::find(Address address) const {
+  const auto number = number_at(address);
+  if (!number) return std::nullopt;
+  return allocation(*number);
+}
+
+std::optional<std::size_t> Ledger::number_at(Address address) const {
+  const auto holds = [address](const Block& b) {
+    return address - b.start < std::max<std::uint64_t>(b.size, 1);
   };
   const auto after =
-      std::upper_bound(allocations_.begin(), allocations_.end(), address,
+      std::upper_bound(recorded_.begin(), recorded_.end(), address,
                        [](Address value, const Allocation& a) { return value < a.block.start; });
-  if (after == allocations_.begin()) return nullptr;
-  if (holds(after[-1])) return &after[-1];
+  if (after != recorded_.begin() && !after[-1].mapped && holds(after[-1].block)) {
+    return std::size_t(after - recorded_.begin()) - 1;
+  }
+  const auto behind =
+      std::upper_bound(untracked_.begin(), untracked_.end(), address,
+                       [](Address value, const Block& b) { return value < b.start; });
+  if (behind != untracked_.begin() && holds(behind[-1])) {
+    return recorded_.size() + std::size_t(behind - untracked_.begin()) - 1;
+  }
   // Between the heap blocks of a mapped segment.
   const auto next = std::upper_bound(
       mapped_.begin(), mapped_.end(), address,
-      [&](Address value, std::size_t i) { return value < allocations_[i].block.start; });
-  if (next == mapped_.begin() || !holds(allocations_[next[-1]])) return nullptr;
-  return &allocations_[next[-1]];
+      [&](Address value, std::size_t i) { return value < recorded_[i].block.start; });
+  if (next == mapped_.begin() || !holds(recorded_[next[-1]].block)) return std::nullopt;
+  return next[-1];
 }
 
 void Ledger::keep_mapped(const Mappings& now) {
   std::vector<Allocation> kept;
   const std::uint64_t before = unseen_releases_;
   for (const std::size_t i : mapped_) {
-    const Allocation& a = allocations_[i];
+    const Allocation& a = recorded_[i];
     const std::vector<AddressRange> parts = mapped_parts(a.block.range(), now);
     if (parts != std::vector{a.block.range()}) ++unseen_releases_;
     for (const AddressRange& part : parts) {
@@ -59,23 +80,28 @@ void Ledger::keep_mapped(const Mappings& now) {
     }
   }
   if (unseen_releases_ == before) return;
-  std::erase_if(allocations_, [](const Allocation& a) { return bool(a.mapped); });
+  std::erase_if(recorded_, [](const Allocation& a) { return bool(a.mapped); });
   add_mapped(kept);
 }
 
 void Ledger::add_mapped(std::span<const Allocation> segments) {
   mapped_.clear();
   if (segments.empty()) return;
-  const auto heap_blocks = std::ptrdiff_t(allocations_.size());
-  allocations_.insert(allocations_.end(), segments.begin(), segments.end());
+  const auto heap_blocks = std::ptrdiff_t(recorded_.size());
+  recorded_.insert(recorded_.end(), segments.begin(), segments.end());
   // A segment stands before the first block inside it.
-  std::inplace_merge(allocations_.begin(), allocations_.begin() + heap_blocks, allocations_.end(),
+  std::inplace_merge(recorded_.begin(), recorded_.begin() + heap_blocks, recorded_.end(),
                      [](const Allocation& a, const Allocation& b) {
                        if (a.block.start != b.block.start) return a.block.start < b.block.start;
                        return a.mapped && !b.mapped;
                      });
-  for (std::size_t i = 0; i < allocations_.size(); ++i) {
-    if (allocations_[i].mapped) mapped_.push_back(i);
+  find_mapped();
+}
+
+void Ledger::find_mapped() {
+  mapped_.clear();
+  for (std::size_t i = 0; i < recorded_.size(); ++i) {
+    if (recorded_[i].mapped) mapped_.push_back(i);
   }
 }
 

@@ -63,10 +63,18 @@ class Ledger {
   // process.
   static Result<Ledger> read(const Memory& memory, Address state, Target* progress = nullptr);
 
-  // Sorted by start. Heap blocks never overlap each other; mapped segments come from replaying the
-  // mapping records and may enclose heap blocks only when an allocator's own mapping was recorded.
-  std::span<const Allocation> allocations() const { return allocations_; }
-  const Allocation* find(Address address) const;  // whose [start, start+max(size,1)) contains it
+  // What was recorded, sorted by start. Heap blocks never overlap each other; mapped segments come from
+  // replaying the mapping records and may enclose heap blocks only when an allocator's own mapping was
+  // recorded.
+  std::span<const Allocation> recorded() const { return recorded_; }
+  // Blocks known from the allocator's own structures alone, sorted by start: 16 bytes each, because a
+  // process nobody tracked has nothing else.
+  std::span<const Block> untracked() const { return untracked_; }
+  // Both by number: first the recorded ones, then the untracked ones.
+  std::size_t count() const { return recorded_.size() + untracked_.size(); }
+  Allocation allocation(std::size_t number) const;
+  std::optional<std::size_t> number_at(Address address) const;  // [start, start+max(size,1)) holds it
+  std::optional<Allocation> find(Address address) const;
   // Return addresses, innermost first: CodeAddress::pc is the return address itself (not minus 1),
   // or where a signal arrived (CodeAddress::interrupted). At most kMaxStack frames, also when a
   // damaged depot has a cycle.
@@ -81,8 +89,7 @@ class Ledger {
   // usable bytes). What the agent recorded keeps its record; the others become untracked
   // allocations. With `recording` false the agent saw nothing of late: a record stays only where
   // the allocator still has a block that it fits.
-  void join_heap(std::span<const Block> used, bool recording);
-  std::uint64_t untracked() const { return untracked_; }  // blocks
+  void join_heap(std::vector<Block> used, bool recording);
   std::uint64_t damaged() const { return damaged_; }  // entries that made no sense, skipped
   // Leaves out of the mapped segments what the process has not mapped any more: it was released by a way
   // that is not hooked (a raw system call, a call inside the C library). `now`: all of its mappings.
@@ -95,8 +102,10 @@ class Ledger {
   friend class LedgerReader;
   friend class LedgerBuilder;
   void add_mapped(std::span<const Allocation> segments);  // sorted, disjoint
+  void find_mapped();
 
-  std::vector<Allocation> allocations_;
+  std::vector<Allocation> recorded_;
+  std::vector<Block> untracked_;
   std::vector<std::size_t> mapped_;  // positions of the mapped segments
   std::vector<agent::Node> nodes_;
   std::vector<agent::ThreadRecord> threads_;
@@ -104,7 +113,6 @@ class Ledger {
   LedgerCounters counters_;
   std::uint64_t damaged_ = 0;
   std::uint64_t unseen_releases_ = 0;
-  std::uint64_t untracked_ = 0;
   std::uint64_t now_ticks_ = 0;
   double ms_per_tick_ = 0;  // 0: no time
 };

@@ -94,7 +94,7 @@ void LedgerReader::read_leaves() {
 
 void LedgerReader::read_leaf(Address base, std::span<const std::byte> bytes) {
   const unsigned shift = state_->granule_shift;
-  std::vector<Allocation>& all = ledger_.allocations_;
+  std::vector<Allocation>& all = ledger_.recorded_;
   Address last_end = all.empty() ? 0 : all.back().block.range().end;
   for (std::size_t i = 0; i < bytes.size() / sizeof(Slot); ++i) {
     Slot slot;
@@ -117,7 +117,7 @@ void LedgerReader::read_leaf(Address base, std::span<const std::byte> bytes) {
 void LedgerReader::reserve_allocations(std::uint64_t at_most) {
   const LedgerCounters& c = ledger_.counters_;
   const std::uint64_t live = c.allocations > c.releases ? c.allocations - c.releases : 0;
-  reserve_huge(ledger_.allocations_, std::min(live + live / 64, at_most));
+  reserve_huge(ledger_.recorded_, std::min(live + live / 64, at_most));
 }
 
 void LedgerReader::read_odd() {
@@ -150,7 +150,7 @@ void LedgerReader::read_odd() {
 }
 
 void LedgerReader::add_odd_and_in_flight() {
-  std::vector<Allocation>& all = ledger_.allocations_;
+  std::vector<Allocation>& all = ledger_.recorded_;
   if (!more_.empty()) {
     std::sort(more_.begin(), more_.end(), starts_before);
     const auto middle = std::ptrdiff_t(all.size());
@@ -164,7 +164,7 @@ void LedgerReader::add_odd_and_in_flight() {
 // otherwise by now (put back, or its memory is somebody else's); else the release of one was not
 // seen, and the newer one is what the allocator says now.
 void LedgerReader::drop_overlapped() {
-  std::vector<Allocation>& all = ledger_.allocations_;
+  std::vector<Allocation>& all = ledger_.recorded_;
   const auto outlives = [](const Allocation& later, const Allocation& earlier) {
     if (later.in_flight != earlier.in_flight) return earlier.in_flight;
     return later.time >= earlier.time;

@@ -25,7 +25,7 @@ void LedgerBuilder::now(std::uint64_t milliseconds) {
 }
 
 Ledger LedgerBuilder::build() {
-  std::sort(ledger_.allocations_.begin(), ledger_.allocations_.end(),
+  std::sort(ledger_.recorded_.begin(), ledger_.recorded_.end(),
             [](const Allocation& a, const Allocation& b) { return a.block.start < b.block.start; });
   std::vector<Allocation> segments;
   for (const MappedPiece& piece : replay_mappings(events_)) {

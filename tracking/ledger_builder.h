@@ -16,7 +16,7 @@ namespace heapledger {
 class LedgerBuilder {
  public:
   // Any order; no two overlap.
-  void heap_block(const Allocation& allocation) { ledger_.allocations_.push_back(allocation); }
+  void heap_block(const Allocation& allocation) { ledger_.recorded_.push_back(allocation); }
   // What the program did to its mappings; `made_by` has the allocation of each event that maps.
   void mappings(std::vector<MappingEvent> events, std::vector<Allocation> made_by);
   void stacks(std::span<const agent::Node> nodes);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The recorded blocks and those of the allocator's own structures made one list. Both are sorted, so
-// one pass over both does; where they name the same address the record is worth more (requested
-// bytes, stack, thread, age), as long as it can be about the same block.
+// What was recorded beside the allocator's own structures. Both lists are sorted, so one pass over both
+// does; where they name the same address the record is worth more (requested bytes, stack, thread,
+// age), as long as it can be about the same block. Nothing is copied: each list loses what the other
+// says better.
 #include <algorithm>
 
 #include "tracking/ledger.h"
@@ -12,11 +13,8 @@ namespace {
 
 constexpr std::uint64_t kMostSlack = 32;  // usable bytes of a small block beyond the requested ones
 
-Allocation untracked_block(const Block& block) {
-  Allocation allocation;
-  allocation.block = block;
-  allocation.untracked = true;
-  return allocation;
+Address end_of(const Block& block) {
+  return block.start + std::max<std::uint64_t>(block.size, 1);
 }
 
 // A record of before tracking stopped, of a block that may have been released and given out again.
@@ -28,51 +26,43 @@ bool may_be_same(const Allocation& record, const Block& used) {
 
 }  // namespace
 
-void Ledger::join_heap(std::span<const Block> used, bool recording) {
-  std::vector<Allocation> joined;
-  joined.reserve(allocations_.empty() ? used.size() : allocations_.size() + used.size());
-  mapped_.clear();
-  untracked_ = 0;
-  Address end = 0;  // of the last heap block taken
-  const auto take = [&](const Allocation& allocation) {
-    if (allocation.mapped) {
-      mapped_.push_back(joined.size());
-    } else {
-      end = allocation.block.start + std::max<std::uint64_t>(allocation.block.size, 1);
-    }
-    untracked_ += allocation.untracked;
-    joined.push_back(allocation);
+void Ledger::join_heap(std::vector<Block> used, bool recording) {
+  std::size_t records = 0, blocks = 0;  // kept so far, at the front of either list
+  std::size_t next = 0;                 // of the used blocks
+  Address end = 0;                      // of the last heap block kept
+  const auto keep_record = [&](const Allocation& record) {
+    if (!record.mapped) end = end_of(record.block);
+    recorded_[records++] = record;
+  };
+  const auto keep_block = [&](const Block& block) {
+    if (block.start < end || end_of(block) < block.start) return;
+    end = end_of(block);
+    used[blocks++] = block;
   };
   // The next recorded heap block decides whether an untracked one would overlap it.
   const auto overlaps_next = [&](const Block& block, std::size_t record) {
-    while (record < allocations_.size() && allocations_[record].mapped) ++record;
-    return record < allocations_.size() &&
-           allocations_[record].block.start < block.start + std::max<std::uint64_t>(block.size, 1);
+    while (record < recorded_.size() && recorded_[record].mapped) ++record;
+    return record < recorded_.size() && recorded_[record].block.start < end_of(block);
   };
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < allocations_.size() || next < used.size();) {
-    const bool record_first =
-        i < allocations_.size() &&
-        (next == used.size() || allocations_[i].block.start <= used[next].start);
-    if (record_first) {
-      const Allocation& record = allocations_[i++];
-      const Block* same = next < used.size() && !record.mapped &&
-                                  used[next].start == record.block.start
-                              ? &used[next]
-                              : nullptr;
-      if (same != nullptr) ++next;
-      const bool holds = recording || record.mapped || (same != nullptr && may_be_same(record, *same));
-      if (holds) {
-        take(record);
-      } else if (same != nullptr) {
-        take(untracked_block(*same));
-      }
-      continue;
+  for (std::size_t i = 0; i < recorded_.size(); ++i) {
+    const Allocation record = recorded_[i];
+    for (; next < used.size() && used[next].start < record.block.start; ++next) {
+      if (!(recording && overlaps_next(used[next], i))) keep_block(used[next]);
     }
-    const Block& block = used[next++];
-    if (block.start >= end && !(recording && overlaps_next(block, i))) take(untracked_block(block));
+    const bool same =
+        !record.mapped && next < used.size() && used[next].start == record.block.start;
+    if (recording || record.mapped || (same && may_be_same(record, used[next]))) {
+      keep_record(record);
+      next += same;
+    } else if (same) {
+      keep_block(used[next++]);
+    }
   }
-  allocations_ = std::move(joined);
+  for (; next < used.size(); ++next) keep_block(used[next]);
+  recorded_.resize(records);
+  find_mapped();
+  used.resize(blocks);
+  untracked_ = std::move(used);
 }
 
 }  // namespace heapledger

@@ -163,7 +163,7 @@ void LedgerReader::set_clock() {
   ledger_.now_ticks_ = (tsc_now() - state_->start_tsc) >> agent::kTimeShift;
   if (progress_ == nullptr || progress_->kind() != ProcessKind::core) return;
   ledger_.now_ticks_ = 0;
-  for (const Allocation& a : ledger_.allocations_) {
+  for (const Allocation& a : ledger_.recorded_) {
     ledger_.now_ticks_ = std::max<std::uint64_t>(ledger_.now_ticks_, a.time);
   }
 }

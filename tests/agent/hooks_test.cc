@@ -60,8 +60,8 @@ TEST_F(AgentHooks, RecordTheStacksLibgccSees) {
   ASSERT_GE(samples.size(), 15000u);
   int different = 0;
   for (const Sample& s : samples) {
-    const Allocation* a = ledger.find(reinterpret_cast<Address>(s.block));
-    ASSERT_NE(a, nullptr);
+    const auto a = ledger.find(reinterpret_cast<Address>(s.block));
+    ASSERT_TRUE(a);
     const auto stack = ledger.stack(a->stack);
     bool same = stack.size() == s.frames.size() + 1;
     for (std::size_t i = 0; same && i < s.frames.size(); ++i) {
@@ -85,15 +85,15 @@ TEST_F(AgentHooks, KeepWhatAFailedReallocKeeps) {
   std::free(gone);
   const Ledger ledger = stopped();
   EXPECT_EQ(nothing, nullptr);
-  const Allocation* a = ledger.find(kept_at);
-  ASSERT_NE(a, nullptr);
+  const auto a = ledger.find(kept_at);
+  ASSERT_TRUE(a);
   EXPECT_EQ(a->block, (Block{kept_at, 123}));
   EXPECT_EQ(a->kind, agent::Kind::malloc);
-  const Allocation* b = ledger.find(reinterpret_cast<Address>(grown));
-  ASSERT_NE(b, nullptr);
+  const auto b = ledger.find(reinterpret_cast<Address>(grown));
+  ASSERT_TRUE(b);
   EXPECT_EQ(b->block.size, 60000u);
   EXPECT_EQ(b->kind, agent::Kind::realloc);
-  EXPECT_EQ(ledger.find(gone_at), nullptr);
+  EXPECT_FALSE(ledger.find(gone_at));
   std::free(reinterpret_cast<void*>(kept_at));
   std::free(grown);
 }
@@ -111,8 +111,8 @@ TEST_F(AgentHooks, NameTheOutermostKindAndItsSize) {
   };
   const Ledger ledger = stopped();
   for (const auto& [block, expected] : made) {
-    const Allocation* a = ledger.find(reinterpret_cast<Address>(block));
-    ASSERT_NE(a, nullptr);
+    const auto a = ledger.find(reinterpret_cast<Address>(block));
+    ASSERT_TRUE(a);
     EXPECT_EQ(a->kind, expected.first);
     EXPECT_EQ(a->block.size, expected.second);
     EXPECT_EQ(a->block.start, reinterpret_cast<Address>(block));
@@ -148,8 +148,8 @@ TEST_F(AgentHooks, RecordAHandlersAllocations) {
   const Ledger ledger = stopped();
   ASSERT_EQ(handled, 1000);
   for (int i = 0; i < 1000; ++i) {
-    const Allocation* a = ledger.find(reinterpret_cast<Address>(from_handler[i]));
-    ASSERT_NE(a, nullptr);
+    const auto a = ledger.find(reinterpret_cast<Address>(from_handler[i]));
+    ASSERT_TRUE(a);
     EXPECT_EQ(a->block.size, 31u);
     EXPECT_FALSE(a->truncated);
     std::free(from_handler[i]);
@@ -198,8 +198,8 @@ TEST_F(AgentHooks, TakeOverAWalkThatAHandlerAbandoned) {
   walking_thread = nullptr;
   void* block = allocate_deep_down(400);
   const Ledger ledger = stopped();
-  const Allocation* a = ledger.find(reinterpret_cast<Address>(block));
-  ASSERT_NE(a, nullptr);
+  const auto a = ledger.find(reinterpret_cast<Address>(block));
+  ASSERT_TRUE(a);
   EXPECT_FALSE(a->truncated);
   EXPECT_GT(ledger.stack(a->stack).size(), 400u);
   std::free(block);
@@ -218,7 +218,7 @@ TEST_F(AgentHooks, AreInertInAForkedChild) {
   waitpid(child, &status, 0);
   const Ledger ledger = stopped();
   EXPECT_EQ(WEXITSTATUS(status), 42);
-  EXPECT_NE(ledger.find(reinterpret_cast<Address>(before)), nullptr);
+  EXPECT_TRUE(ledger.find(reinterpret_cast<Address>(before)));
   std::free(before);
 }
 
@@ -230,8 +230,8 @@ TEST_F(AgentHooks, TellThreadsThatReuseAThreadControlBlockApart) {
   const Ledger ledger = stopped();
   std::map<std::uint32_t, int> tids;
   for (void* block : blocks) {
-    const Allocation* a = ledger.find(reinterpret_cast<Address>(block));
-    ASSERT_NE(a, nullptr);
+    const auto a = ledger.find(reinterpret_cast<Address>(block));
+    ASSERT_TRUE(a);
     ++tids[ledger.tid(*a)];
     std::free(block);
   }

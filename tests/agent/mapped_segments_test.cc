@@ -51,7 +51,7 @@ class MappedSegments : public testing::HookedProcess {
     std::string out(pages, '.');
     const auto base = reinterpret_cast<Address>(begin);
     char letter = 'a';
-    for (const Allocation& a : ledger.allocations()) {
+    for (const Allocation& a : ledger.recorded()) {
       if (!a.mapped || a.block.start < base || a.block.start >= base + pages * kPage) continue;
       const std::size_t first = (a.block.start - base) / kPage;
       for (std::size_t i = first; i < std::min(first + a.block.size / kPage, pages); ++i) {
@@ -152,7 +152,7 @@ TEST_F(MappedSegments, AreTrimmedForEverInAFewRecords) {
   const Ledger ledger = stopped();
   EXPECT_EQ(ledger.counters().dropped_mappings, 0u);
   EXPECT_EQ(drawn(ledger, kept, 8), "...aaaaa");
-  EXPECT_LE(std::count_if(ledger.allocations().begin(), ledger.allocations().end(),
+  EXPECT_LE(std::count_if(ledger.recorded().begin(), ledger.recorded().end(),
                           [](const Allocation& a) { return bool(a.mapped); }),
             8);
 }

@@ -130,6 +130,30 @@ TEST(Scan, FindsPointersIntoAndOutOfLargeBlocks) {
             "d still reachable\nhuge possibly lost\ne possibly lost\n");
 }
 
+TEST(Scan, BlocksMayBeSomebodyElses) {
+  const DrawnHeap heap("root global -> a\n a 16 -> b\n b 16\n c 16");
+  ScanInput input = heap.input();
+  const std::vector<Block> blocks = std::move(input.blocks);
+  input.blocks = {};
+  input.lent_blocks = blocks;
+  const Scan scan = *heapledger::scan(std::move(input));
+  EXPECT_EQ(heap.verdicts(scan), "a still reachable\nb still reachable\nc definitely lost\n");
+  EXPECT_EQ(scan.blocks().data(), blocks.data());  // not a copy
+}
+
+TEST(Scan, OverlappingBlocksOfSomebodyElseAreLeftOut) {
+  const DrawnHeap heap("root global -> a\n a 64 -> b\n b 16");
+  ScanInput input = heap.input();
+  std::vector<Block> blocks = std::move(input.blocks);
+  blocks.insert(blocks.begin() + 1, Block{blocks[0].start + 8, 16});
+  input.blocks = {};
+  input.lent_blocks = blocks;
+  const Scan scan = *heapledger::scan(std::move(input));
+  EXPECT_EQ(scan.blocks().size(), 2u);
+  EXPECT_EQ(scan.coverage().discarded_blocks, 1u);
+  EXPECT_EQ(heap.verdicts(scan), "a still reachable\nb still reachable\n");
+}
+
 TEST(Scan, CountsWhatItCannotRead) {
   DrawnHeap heap("root global -> a\n a 16 -> b\n b 16\n far 100 at 0x40000000");
   ScanInput input = heap.input();

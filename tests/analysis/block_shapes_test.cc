@@ -87,16 +87,41 @@ TEST_F(BlockShapesTest, TextUpToAZero) {
             "40 usable bytes\n");
 }
 
+// A process may have more types than a shape's number has room for: the rest is told by size alone.
+TEST_F(BlockShapesTest, ObjectsOfTooManyTypesAreToldBySizeAlone) {
+  constexpr std::size_t kTypes = 60'500;
+  constexpr Address kTables = 0x555557000000;
+  std::vector<std::byte>& tables = target.memory_.segments[kTables];
+  std::vector<std::byte>& heap = target.memory_.segments[kHeap];
+  tables.resize((kTypes + 1) * 8);
+  heap.resize(kTypes * 32);
+  const Address function = kCode + 0x100;
+  for (std::size_t i = 0; i <= kTypes; ++i) std::memcpy(&tables[i * 8], &function, 8);
+  for (std::size_t i = 0; i < kTypes; ++i) {
+    const Address vtable = kTables + i * 8;
+    std::memcpy(&heap[i * 32], &vtable, 8);
+  }
+  target.mappings_[2].range.end = kHeap + heap.size();
+  target.mappings_.push_back(
+      {.range = {kTables, kTables + tables.size()}, .readable = true, .inode = 1});
+  const std::string text = shapes(std::vector<std::uint64_t>(kTypes, 24));
+  EXPECT_EQ(found.count(), 60'001u);
+  EXPECT_EQ(text.substr(text.rfind("24")), "24 usable bytes\n");
+  EXPECT_EQ(text.substr(0, text.find('\n')),
+            "24 usable bytes, object of a class with the vtable 0x555557000000");
+}
+
 TEST_F(BlockShapesTest, GroupsAreMadeByShape) {
   put(kHeap + 32, "some text");
   shapes({24, 24, 24, 40});
-  const auto groups = group_by_stack(ledger, {}, OutstandingOrder::count, found);
+  const OutstandingFilter listed{.list = true};
+  const auto groups = group_by_stack(ledger, listed, OutstandingOrder::count, found);
   ASSERT_EQ(groups.size(), 3u);
   EXPECT_EQ(groups[0].count, 2u);
   EXPECT_EQ(groups[0].bytes, 48u);
   ASSERT_TRUE(groups[0].shape);
   EXPECT_EQ(shape_words(found.shape(*groups[0].shape)), "24 usable bytes");
-  EXPECT_EQ(groups[2].allocations[0]->block.start, kHeap + 32);
+  EXPECT_EQ(ledger.allocation(groups[2].allocations[0]).block.start, kHeap + 32);
 }
 
 }  // namespace

@@ -54,12 +54,14 @@ class DrawnHeap {
 
   ScanInput input() const {
     ScanInput in{memory, {}, roots, {}, {}, {}, {}};
+    std::vector<std::uint32_t> keys;
     std::map<Address, const Drawn*> by_address;
     for (const auto& d : drawn_) by_address[d.block.start] = &d;
     for (const auto& [start, d] : by_address) {
       in.blocks.push_back(d->block);
-      in.keys.push_back(d->key);
+      keys.push_back(d->key);
     }
+    in.key = [keys](BlockIndexNumber b) { return keys[b]; };
     return in;
   }
   Scan scan(const ScanOptions& options = {}) const { return *heapledger::scan(input(), options); }

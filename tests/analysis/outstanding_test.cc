@@ -164,7 +164,7 @@ TEST(Outstanding, FiltersByAge) {
   EXPECT_EQ(grouped(ledger, OutstandingOrder::size, {.older_ms = 0}), "3 in 2:\n");
   EXPECT_EQ(grouped(ledger, OutstandingOrder::size, {.older_ms = 5'000}), "1 in 1:\n");
   EXPECT_EQ(grouped(ledger, OutstandingOrder::size, {.older_ms = 60'000}), "");
-  const auto exactly = ledger.age_ms(ledger.allocations()[0]);
+  const auto exactly = ledger.age_ms(ledger.recorded()[0]);
   ASSERT_TRUE(exactly);
   EXPECT_EQ(grouped(ledger, OutstandingOrder::size, {.older_ms = *exactly}), "1 in 1:\n");
   EXPECT_EQ(grouped(ledger, OutstandingOrder::size, {.older_ms = *exactly + 1}), "");
@@ -184,13 +184,14 @@ TEST(Outstanding, ListsTheBlocksOfAGroupByAddress) {
   for (unsigned i = 0; i < 6; ++i)
     agent.insert(kHeap + 0x40 * (5 - i), 8, Kind::malloc, i % 2 != 0 ? a : b);
   const Ledger ledger = agent.read();
-  const auto groups = group_by_stack(ledger, {}, OutstandingOrder::size);
+  EXPECT_TRUE(group_by_stack(ledger, {}, OutstandingOrder::size)[0].allocations.empty());  // not asked
+  const auto groups = group_by_stack(ledger, {.list = true}, OutstandingOrder::size);
   ASSERT_EQ(groups.size(), 2u);
   ASSERT_EQ(groups[0].allocations.size(), 3u);
-  EXPECT_EQ(groups[0].allocations[0]->block.start, kHeap);
-  EXPECT_EQ(groups[0].allocations[1]->block.start, kHeap + 0x80);
-  EXPECT_EQ(groups[0].allocations[2]->block.start, kHeap + 0x100);
-  EXPECT_EQ(groups[1].allocations[0]->block.start, kHeap + 0x40);
+  EXPECT_EQ(ledger.allocation(groups[0].allocations[0]).block.start, kHeap);
+  EXPECT_EQ(ledger.allocation(groups[0].allocations[1]).block.start, kHeap + 0x80);
+  EXPECT_EQ(ledger.allocation(groups[0].allocations[2]).block.start, kHeap + 0x100);
+  EXPECT_EQ(ledger.allocation(groups[1].allocations[0]).block.start, kHeap + 0x40);
 }
 
 TEST(Outstanding, GroupsAMillionBlocksOfTenThousandStacks) {

@@ -61,12 +61,13 @@ class ScanCommands : public testing::CommandTest {
   Result<ProcessScan> make_scan(const Ledger& ledger, const ProcessScanOptions& options) {
     ++scans;
     ScanInput input{.memory = target.memory_};
-    std::vector<std::uint32_t> positions;
-    for (const Allocation& allocation : ledger.allocations()) {
+    std::vector<std::uint32_t> positions, keys;
+    for (const Allocation& allocation : ledger.recorded()) {
       positions.push_back(std::uint32_t(positions.size()));
       input.blocks.push_back(allocation.block);
-      input.keys.push_back(allocation.stack);
+      keys.push_back(allocation.stack);
     }
+    input.key = [keys](BlockIndexNumber b) { return keys[b]; };
     input.roots.roots = {{.kind = RootKind::global, .range = {kGlobals, kGlobals + 16}, .name = "app"}};
     input.roots.regions = {{.range = {kGlobals, kGlobals + 0x1000},
                             .name = "/usr/bin/app",

@@ -3,6 +3,7 @@
 
 #include "report/outstanding.h"
 #include "tests/report/fake_target.h"
+#include "tracking/ledger_builder.h"
 
 namespace heapledger {
 namespace {
@@ -15,13 +16,16 @@ class OutstandingReportTest : public ::testing::Test {
     target.function(0x40118f, "fibonacci", 0x1f, "app", "/home/me/fib.c", 12);
     target.function(0x401252, "child", 0x12, "app", "/home/me/fib.c", 33);
     target.function(0x7f00002f4, "start_thread", 0x2f4, "libc.so.6");
-    steps = {Allocation{.block = {0x7f8f70861220, 8192}},
-             Allocation{.block = {0x7f8f70863220, 8192}}};
+    LedgerBuilder builder;
+    builder.heap_block({.block = {0x1000, 24}, .kind = agent::Kind::operator_new});
+    builder.heap_block({.block = {0x7f8f70861220, 8192}});
+    builder.heap_block({.block = {0x7f8f70863220, 8192}});
+    ledger = builder.build();
     group = {.stack = {{0x40118f, 0}, {0x401252, 0}, {0x7f00002f4, 0}},
              .bytes = 16384,
              .count = 2,
-             .allocations = {&steps[0], &steps[1]}};
-    other = {.bytes = 24, .count = 1, .allocations = {&single}};
+             .allocations = {1, 2}};
+    other = {.bytes = 24, .count = 1, .allocations = {0}};
   }
 
   std::string text(const OutstandingReport& report) { return write(report, write_outstanding_text); }
@@ -36,8 +40,6 @@ class OutstandingReportTest : public ::testing::Test {
 
   FakeTarget target;
   Ledger ledger;
-  std::vector<Allocation> steps;
-  Allocation single{.block = {0x1000, 24}, .kind = agent::Kind::operator_new};
   OutstandingGroup group, other;
 };
 
@@ -70,7 +72,7 @@ TEST_F(OutstandingReportTest, AddressesStandBeforeTheirStack) {
 }
 
 TEST_F(OutstandingReportTest, IncompleteStackIsSaid) {
-  steps[1].truncated = true;
+  group.incomplete = true;
   const std::string printed = text({.ledger = ledger, .groups = {group}, .time = "12:34:56"});
   EXPECT_EQ(printed.substr(printed.find("\t\tstart_thread")),
             "\t\tstart_thread+0x2f4 [libc.so.6]\n\t\t<stack is incomplete>\n");

@@ -35,10 +35,12 @@ class OwnershipTest : public ::testing::Test {
     ledger = *Ledger::read(target.memory_, LedgerImage::kState);
 
     ScanInput input{.memory = target.memory_};
-    for (const Allocation& allocation : ledger.allocations()) {
+    std::vector<std::uint32_t> keys;
+    for (const Allocation& allocation : ledger.recorded()) {
       input.blocks.push_back(allocation.block);
-      input.keys.push_back(allocation.stack);
+      keys.push_back(allocation.stack);
     }
+    input.key = [keys](BlockIndexNumber b) { return keys[b]; };
     input.roots.roots = {{.kind = RootKind::global, .range = {kGlobal, kGlobal + 8}, .name = "app"}};
     scan.emplace(ProcessScan{.scan = *heapledger::scan(std::move(input)),
                              .allocations = {0, 1, 2, 3}});

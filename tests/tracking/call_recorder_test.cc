@@ -262,7 +262,7 @@ TEST(CallRecorder, KeepsEachStackOnceWithThreadAndAge) {
   p.call("malloc", {1}).ret(0x1000);
   p.now = 1500;
   const Ledger ledger = p.recorder.ledger();
-  const Allocation& a = ledger.allocations()[0];
+  const Allocation& a = ledger.recorded()[0];
   EXPECT_EQ(ledger.tid(a), 77u);
   EXPECT_EQ(ledger.age_ms(a), std::optional<std::uint64_t>(500));
   std::vector<Address> frames;

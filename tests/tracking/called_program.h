@@ -76,7 +76,7 @@ class CalledProgram final : public CallWorld, public Memory {
   std::string ledger() {
     std::string text;
     const Ledger ledger = recorder.ledger();
-    for (const Allocation& a : ledger.allocations()) {
+    for (const Allocation& a : ledger.recorded()) {
       text += fmt::format("{:#x} {} {}{}\n", a.block.start, a.block.size, name_of(a.kind),
                           a.in_flight ? " in flight" : "");
     }

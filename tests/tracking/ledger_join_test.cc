@@ -87,9 +87,9 @@ TEST(LedgerJoin, UntrackedBlocksAreFoundAndCounted) {
   agent.insert(kHeap + 0x20, 30);
   Ledger ledger = agent.read();
   ledger.join_heap(std::vector<Block>{{kHeap, 24}, {kHeap + 0x20, 40}}, true);
-  EXPECT_EQ(ledger.untracked(), 1u);
-  ASSERT_NE(ledger.find(kHeap + 8), nullptr);
+  EXPECT_EQ(ledger.untracked().size(), 1u);
+  ASSERT_TRUE(ledger.find(kHeap + 8));
   EXPECT_TRUE(ledger.find(kHeap + 8)->untracked);
   EXPECT_FALSE(ledger.find(kHeap + 0x28)->untracked);
-  EXPECT_EQ(ledger.find(kHeap + 24), nullptr);
+  EXPECT_FALSE(ledger.find(kHeap + 24));
 }

@@ -54,13 +54,13 @@ TEST(Ledger, LeavesOutReleasedBlocks) {
 TEST(Ledger, AnEmptyOneHasNoBlocks) {
   PlayedAgent agent;
   const Ledger ledger = agent.read();
-  EXPECT_TRUE(ledger.allocations().empty());
-  EXPECT_EQ(ledger.find(kHeap), nullptr);
+  EXPECT_TRUE(ledger.recorded().empty());
+  EXPECT_FALSE(ledger.find(kHeap));
   EXPECT_TRUE(ledger.stack(0).empty());
   EXPECT_TRUE(ledger.stack(77).empty());
   PlayedAgent untouched;
   untouched.state->arena_begin = untouched.state->arena_end = 0;
-  EXPECT_TRUE(untouched.read().allocations().empty());
+  EXPECT_TRUE(untouched.read().recorded().empty());
 }
 
 TEST(Ledger, FindsTheArenaBeforeItWasAnnounced) {
@@ -107,8 +107,8 @@ TEST(Ledger, GivesStacksInnermostFirst) {
   const StackId other = agent.node(0x404000, outer);
   agent.insert(kHeap, 8, Kind::malloc, inner);
   const Ledger ledger = agent.read();
-  ASSERT_EQ(ledger.allocations().size(), 1u);
-  EXPECT_EQ(pcs(ledger, ledger.allocations()[0].stack),
+  ASSERT_EQ(ledger.recorded().size(), 1u);
+  EXPECT_EQ(pcs(ledger, ledger.recorded()[0].stack),
             (std::vector<Address>{0x403000, 0x402000, 0x401000}));
   EXPECT_EQ(pcs(ledger, other), (std::vector<Address>{0x404000, 0x402000, 0x401000}));
   EXPECT_EQ(ledger.stack(inner)[1].incarnation, 3);
@@ -134,9 +134,9 @@ TEST(Ledger, NamesTheThread) {
   agent.insert(kHeap + 0x20, 8);
   agent.insert(kHeap + 0x40, 8, Kind::malloc, 0, 60000);  // no such record
   const Ledger ledger = agent.read();
-  EXPECT_EQ(ledger.tid(ledger.allocations()[0]), 1001u);
-  EXPECT_EQ(ledger.tid(ledger.allocations()[1]), 0u);
-  EXPECT_EQ(ledger.tid(ledger.allocations()[2]), 0u);
+  EXPECT_EQ(ledger.tid(ledger.recorded()[0]), 1001u);
+  EXPECT_EQ(ledger.tid(ledger.recorded()[1]), 0u);
+  EXPECT_EQ(ledger.tid(ledger.recorded()[2]), 0u);
 }
 
 TEST(Ledger, FindsTheBlockAroundAnAddress) {
@@ -148,7 +148,8 @@ TEST(Ledger, FindsTheBlockAroundAnAddress) {
   agent.insert(kHeap + 0x11000, 16);
   const Ledger ledger = agent.read();
   const auto start_of = [&](Address a) {
-    return ledger.find(a) == nullptr ? 0 : ledger.find(a)->block.start;
+    const auto found = ledger.find(a);
+    return found ? found->block.start : 0;
   };
   EXPECT_EQ(start_of(kHeap + 0x1f), 0u);
   EXPECT_EQ(start_of(kHeap + 0x20), kHeap + 0x20);
@@ -231,7 +232,7 @@ TEST(Ledger, CountsOtherCallsInProgress) {
   put_in_flight(agent.thread(3), Kind::free, 0, 0);
   const Ledger ledger = agent.read();
   EXPECT_EQ(ledger.counters().in_flight, 2u);
-  EXPECT_TRUE(ledger.allocations().empty());
+  EXPECT_TRUE(ledger.recorded().empty());
 }
 
 TEST(Ledger, PrefersAnEntryThatIsBackToTheReallocInProgress) {
@@ -261,16 +262,16 @@ TEST(Ledger, TellsAges) {
   agent.insert(kHeap + 0x20, 8, Kind::malloc, 0, 0, ticks(9'000));
   agent.insert(kHeap + 0x40, 8, Kind::malloc, 0, 0, ticks(10'500));  // another core's clock
   const Ledger ledger = agent.read();
-  EXPECT_NEAR(double(*ledger.age_ms(ledger.allocations()[0])), 10'000, 200);
-  EXPECT_NEAR(double(*ledger.age_ms(ledger.allocations()[1])), 1'000, 200);
-  EXPECT_EQ(*ledger.age_ms(ledger.allocations()[2]), 0u);
+  EXPECT_NEAR(double(*ledger.age_ms(ledger.recorded()[0])), 10'000, 200);
+  EXPECT_NEAR(double(*ledger.age_ms(ledger.recorded()[1])), 1'000, 200);
+  EXPECT_EQ(*ledger.age_ms(ledger.recorded()[2]), 0u);
 }
 
 TEST(Ledger, HasNoAgesWhereTimeWasNotRecorded) {
   PlayedAgent agent;
   agent.insert(kHeap, 8);
   const Ledger ledger = agent.read();
-  EXPECT_EQ(ledger.age_ms(ledger.allocations()[0]), std::nullopt);
+  EXPECT_EQ(ledger.age_ms(ledger.recorded()[0]), std::nullopt);
 }
 
 TEST(TscClock, AgreesWithTheMonotonicClock) {
@@ -299,10 +300,10 @@ TEST(Ledger, ReadsAMillionBlocksWhole) {
   const double ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   RecordProperty("milliseconds", std::to_string(ms));
-  ASSERT_EQ(ledger.allocations().size(), 1'000'000u);
+  ASSERT_EQ(ledger.recorded().size(), 1'000'000u);
   std::uint64_t read = 0;
   for (std::uint64_t i = 0; i < 1'000'000; ++i) {
-    const Allocation& a = ledger.allocations()[i];
+    const Allocation& a = ledger.recorded()[i];
     ASSERT_EQ(a.block.start, kHeap + 0x10 + 64 * i);
     ASSERT_EQ(a.stack, stack);
     read += a.block.size;

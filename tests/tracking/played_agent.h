@@ -136,8 +136,13 @@ inline std::string text(const Ledger& ledger) {
                                                          {agent::Kind::mmap, "mmap"},
                                                          {agent::Kind::mremap, "mremap"},
                                                          {agent::Kind::shmat, "shmat"}};
+  std::vector<Allocation> all;  // in order of address, segments before what they enclose
+  for (std::size_t i = 0; i < ledger.count(); ++i) all.push_back(ledger.allocation(i));
+  std::stable_sort(all.begin(), all.end(), [](const Allocation& a, const Allocation& b) {
+    return a.block.start < b.block.start;
+  });
   std::string out;
-  for (const Allocation& a : ledger.allocations()) {
+  for (const Allocation& a : all) {
     const auto name = kNames.find(a.kind);
     std::string line = fmt::format("{:#x}+{:#x} {}", a.block.start, a.block.size,
                                    name == kNames.end() ? "?" : name->second);

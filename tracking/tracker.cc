@@ -7,6 +7,7 @@
 #include "inferior/target_modules.h"
 #include "tracking/agent_image.h"
 #include "tracking/agent_memory.h"
+#include "tracking/announcements.h"
 #include "tracking/breakpoint_tracker.h"
 #include "tracking/code_map.h"
 #include "tracking/entry_points.h"
@@ -45,6 +46,7 @@ struct Tracker::Impl {
   Patcher patcher;
   EntryRedirects redirects;  // of what the patcher refuses
   RulePublisher publisher;
+  Announcements announcements;
   CodeMap code;
   std::optional<AgentMemory> agent;
   std::unique_ptr<BreakpointTracker> breakpoints;  // instead of the agent
@@ -56,7 +58,7 @@ struct Tracker::Impl {
   bool rules_wait = false;  // for another event: there was no memory for them at the last one
 
   Impl(Target& t, TargetControl& c) : target(t), control(c), patcher(t, c), redirects(c),
-                                      publisher(t, c) {}
+                                      publisher(t, c), announcements(t, c) {}
 
   struct Picture {
     Mappings mappings;
@@ -148,21 +150,20 @@ struct Tracker::Impl {
     static const auto image_rules = std::make_shared<const UnwindTable>(
         compile_unwind_rules(image.elf()).value_or(UnwindTable{}));
     code.add_own(agent->image_range, agent->image, image_rules, "heapledger-agent");
-    for (const AddressRange& island : patcher.islands()) {
-      code.add_own(island, island.begin, island_rules(island, patcher.installed(), code),
-                   "heapledger-island");
-    }
-    for (const AddressRange& island : redirects.islands()) {
-      code.add_own(island, island.begin, island_rules(island, redirects.installed(), code),
-                   "heapledger-island");
-    }
+    const auto add = [&](const std::vector<AddressRange>& islands, const auto& hooks) {
+      for (const AddressRange& island : islands) {
+        code.add_own(island, island.begin, island_rules(island, hooks, code), "heapledger-island");
+      }
+    };
+    add(patcher.islands(), patcher.installed());
+    add(redirects.islands(), redirects.installed());
     return publisher.publish(agent->state, code, code_went_away);
   }
 
   void announce() {
-    auto placed = std::vector<std::byte>(AgentImage::embedded().file().begin(),
-                                         AgentImage::embedded().file().end());
-    (void)control.announce(placed, agent->image, "heapledger-agent");  // backtraces only
+    announcements.agent(agent->image);
+    announcements.hooks(patcher.installed(), patcher.islands(), code);
+    announcements.hooks(redirects.installed(), redirects.islands(), code);
   }
 
   void retire_agent() {
@@ -275,6 +276,7 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
     summary = t.install(std::move(found));
     auto published = t.publish_rules(!change.removed.empty() || t.rules_wait);
     t.rules_wait = !published;
+    t.announce();
     if (!published) return tl::unexpected(published.error());
   }
   merge(t.hooks, summary);
@@ -331,6 +333,7 @@ void Tracker::forget() {
   t.patcher.forget_all();
   t.redirects.forget_all();
   t.publisher.forget();
+  t.announcements.forget();
   t.code.clear();
   t.agent.reset();
   t.former_memory.clear();
@@ -362,9 +365,7 @@ Engine Tracker::engine() const { return impl_->options.engine; }
 const std::vector<ModuleHooks>& Tracker::hooks() const { return impl_->hooks; }
 Address Tracker::state_address() const { return impl_->agent ? impl_->agent->state : 0; }
 
-void Tracker::pause() {
-  if (impl_->breakpoints) impl_->breakpoints->pause();
-}
+void Tracker::pause() { if (impl_->breakpoints) impl_->breakpoints->pause(); }
 
 std::optional<HitCosts> Tracker::costs() const {
   if (!impl_->breakpoints) return std::nullopt;

@@ -138,7 +138,10 @@ LedgerCoverage Context::coverage(const Ledger& ledger) const {
   if (!cached_) return coverage;
   coverage.recorded = cached_->recorded;
   coverage.heap_not_walked = cached_->no_heap;
-  if (cached_->heap) coverage.heap_damage = cached_->heap->messages;
+  if (cached_->heap) {
+    coverage.heap_notes = cached_->heap->notes;
+    coverage.heap_damage = cached_->heap->messages;
+  }
   return coverage;
 }
 

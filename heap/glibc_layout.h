@@ -62,6 +62,10 @@ struct GlibcLayout {
 inline constexpr std::uint32_t kTcacheBins = 64;
 inline constexpr std::uint64_t kHeapMaxSize = 64ull << 20;  // of one heap of a thread's arena
 
+// The release this project's tests walk real processes of. The other layouts are checked against what is
+// found, and tested on images made from this table.
+inline constexpr unsigned kRunRelease = 36;
+
 // glibc 2.`minor`; nothing for releases outside 2.28 .. 2.41.
 std::optional<GlibcLayout> glibc_layout(unsigned minor);
 

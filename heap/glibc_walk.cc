@@ -226,6 +226,12 @@ std::vector<AddressRange> Walk::claimed() const {
 }
 
 HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
+  if (glibc_.minor != kRunRelease) {
+    out_.notes.push_back(fmt::format(
+        "the heap is read by the layout of {}, checked against what was found there but never run "
+        "against that release", glibc_.minor != 0 ? fmt::format("glibc 2.{}", glibc_.minor)
+                                                  : "the glibc it was linked with, as guessed"));
+  }
   const std::vector<Arena> arenas = read_arenas(memory_, glibc_, out_.messages);
   const bool unused = std::all_of(arenas.begin(), arenas.end(), [&](const Arena& arena) {
     return arena.is_unused(glibc_.layout);

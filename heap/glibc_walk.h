@@ -30,6 +30,7 @@ struct HeapWalk {
   // words `tcache` and `thread_arena`.
   std::vector<AddressRange> metadata;
   std::vector<std::string> messages;  // what was not seen or does not fit
+  std::vector<std::string> notes;     // on how far the walk itself is to be trusted
 
   bool complete() const { return messages.empty(); }
 };

@@ -53,6 +53,7 @@ std::string late_note(const LedgerCoverage& coverage) {
 std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
   std::vector<std::string> notes;
   if (coverage.started_late) notes.push_back(late_note(coverage));
+  notes.insert(notes.end(), coverage.heap_notes.begin(), coverage.heap_notes.end());
   for (const std::string& damage : coverage.heap_damage) {
     notes.push_back(fmt::format("malloc's own structures: {}", damage));
   }
@@ -127,6 +128,7 @@ Json coverage_json(const LedgerCoverage& coverage) {
               {"untracked", coverage.untracked},
               {"heap_not_walked", coverage.heap_not_walked.empty() ? Json(nullptr)
                                                                     : Json(coverage.heap_not_walked)},
+              {"heap_notes", coverage.heap_notes},
               {"heap_damage", coverage.heap_damage},
               {"dropped", coverage.dropped},
               {"dropped_mappings", coverage.dropped_mappings},

@@ -188,6 +188,11 @@ TEST_P(GlibcLayouts, EveryBlockIsFound) {
   EXPECT_EQ(starts(walk->internal), std::vector<Address>{process.cache_});
   EXPECT_EQ(walk->used.back().size, 0x3000u - 16);
   EXPECT_EQ(walk->mapped, 1u);
+  // It is said of every release but the one the other tests run.
+  const std::vector<std::string> untested{fmt::format(
+      "the heap is read by the layout of glibc 2.{}, checked against what was found there but never "
+      "run against that release", GetParam().minor)};
+  EXPECT_EQ(walk->notes, GetParam().minor == 36 ? std::vector<std::string>() : untested);
 }
 
 // The neighbour's layout does not fit: what is wrong shows.

@@ -15,7 +15,6 @@ class HeapClaims {
       : sources_(sources), glibc_(glibc), map_(map) {}
 
   void claim() {
-    if (sources_.heap != nullptr) claim_walked(*sources_.heap);
     if (glibc_) claim_arenas();
     for (const Mapping& mapping : sources_.mappings) {
       if (mapping.readable && mapping.writable) claim_around_blocks(mapping);
@@ -31,17 +30,6 @@ class HeapClaims {
     }
     return {std::nullopt, std::string(why) + ": only live blocks are scanned", 0, false,
             RegionUse::heap};
-  }
-
-  void claim_walked(const HeapWalk& heap) {
-    for (const AddressRange& range : heap.unknown) {
-      map_.claim(range, {RootKind::mapping, "heap of malloc that could not be made out: may hold blocks",
-                         0, false, RegionUse::heap});
-    }
-    for (const AddressRange& range : heap.regions) {
-      map_.claim(range, {std::nullopt, "heap of malloc: only live blocks are scanned", 0, false,
-                         RegionUse::heap});
-    }
   }
 
   void claim_arenas() {
@@ -109,6 +97,17 @@ class HeapClaims {
 };
 
 }  // namespace
+
+void claim_walked_heap(const HeapWalk& heap, RegionMap& map) {
+  for (const AddressRange& range : heap.unknown) {
+    map.claim(range, {RootKind::mapping, "heap of malloc that could not be made out: may hold blocks", 0,
+                      false, RegionUse::heap});
+  }
+  for (const AddressRange& range : heap.regions) {
+    map.claim(range, {std::nullopt, "heap of malloc: only live blocks are scanned", 0, false,
+                      RegionUse::heap});
+  }
+}
 
 void claim_heap(const RootSources& sources, const std::optional<Glibc>& glibc, RegionMap& map) {
   HeapClaims(sources, glibc, map).claim();

@@ -14,9 +14,13 @@
 #include "analysis/region_map.h"
 #include "analysis/roots.h"
 #include "heap/glibc_arena.h"
+#include "heap/heap_walk.h"
 
 namespace heapledger {
 
+// What a walk of malloc's structures knows: before module data is claimed, because musl's malloc uses what
+// is left over of its pages as well.
+void claim_walked_heap(const HeapWalk& heap, RegionMap& map);
 void claim_heap(const RootSources& sources, const std::optional<Glibc>& glibc, RegionMap& map);
 
 }  // namespace heapledger

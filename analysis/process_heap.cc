@@ -41,8 +41,7 @@ Result<HeapWalk> walk_process_heap(Target& target, std::span<const AddressRange>
   if (!mappings) return tl::unexpected(mappings.error());
   const auto modules = read_modules(target, *mappings);
   if (!modules) return tl::unexpected(modules.error());
-  auto walk =
-      walk_glibc_heap(target.memory(), *mappings, *modules, thread_pointers(target), own_memory);
+  auto walk = walk_heap(target.memory(), *mappings, *modules, thread_pointers(target), own_memory);
   if (walk) name_other_allocators(*walk, *modules);
   return walk;
 }

@@ -5,7 +5,7 @@
 
 #include <span>
 
-#include "heap/glibc_walk.h"
+#include "heap/heap_walk.h"
 #include "inferior/target.h"
 
 namespace heapledger {

@@ -168,7 +168,8 @@ Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
   input.roots = roots_of(target, *stop, options);
   input.suppressed = options.suppressed;
   input.key = key_of(ledger, stop->allocations, options.shapes);
-  if (!ledger.untracked().empty()) input.usable_size = usable_sizes(ledger, *stop);
+  const bool requested = options.heap != nullptr && options.heap->requested_sizes;
+  if (!ledger.untracked().empty() && !requested) input.usable_size = usable_sizes(ledger, *stop);
   input.blocks = std::move(stop->blocks);
   if (stop->allocations.empty()) input.lent_blocks = ledger.untracked();
   std::optional<PresentPages> present;

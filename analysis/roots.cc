@@ -13,6 +13,7 @@
 #include "analysis/region_map.h"
 #include "analysis/thread_areas.h"
 #include "heap/glibc_arena.h"
+#include "heap/mallocng_walk.h"
 
 namespace heapledger {
 namespace {
@@ -47,6 +48,7 @@ class Collector {
 
     // Every stack is known, and what of it is live.
 
+    claim_walked_heap();
     claim_module_data();
     claim_segments();
     claim_heap(sources_, glibc_, map_);
@@ -65,6 +67,14 @@ class Collector {
   }
 
  private:
+  void claim_walked_heap() {
+    if (sources_.heap != nullptr) return heapledger::claim_walked_heap(*sources_.heap, map_);
+    // Every block is tracked. Where glibc's malloc has freed memory follows from its arenas.
+    if (glibc_ || !may_have_mallocng(sources_.modules)) return;
+    const auto heap = walk_mallocng_heap(sources_.memory, sources_.mappings, sources_.modules);
+    if (heap) heapledger::claim_walked_heap(*heap, map_);
+  }
+
   static Claim no(std::string why, RegionUse use) {
     return {std::nullopt, std::move(why), 0, false, use};
   }

@@ -18,7 +18,7 @@
 
 #include "analysis/coverage.h"
 #include "analysis/verdict.h"
-#include "heap/glibc_walk.h"
+#include "heap/heap_walk.h"
 #include "inferior/block.h"
 #include "inferior/mappings.h"
 #include "inferior/memory.h"

@@ -139,6 +139,7 @@ LedgerCoverage Context::coverage(const Ledger& ledger) const {
   coverage.recorded = cached_->recorded;
   coverage.heap_not_walked = cached_->no_heap;
   if (cached_->heap) {
+    coverage.requested_sizes = cached_->heap->requested_sizes;
     coverage.heap_notes = cached_->heap->notes;
     coverage.heap_damage = cached_->heap->messages;
   }

@@ -17,13 +17,6 @@ constexpr std::size_t kMostFastbinChunks = 1u << 26;
 
 bool by_start(const Block& a, const Block& b) { return a.start < b.start; }
 
-// Nearly always there is nothing to do, and looking is cheap.
-void sort_blocks(std::vector<Block>& blocks) {
-  const auto sorted_end = std::is_sorted_until(blocks.begin(), blocks.end(), by_start);
-  std::sort(sorted_end, blocks.end(), by_start);
-  std::inplace_merge(blocks.begin(), sorted_end, blocks.end(), by_start);
-}
-
 // No hole and nobody else's memory from the one to the other: mprotect may have cut a heap into
 // several mappings.
 bool adjoin(const Mapping& first, const Mapping& last) {

@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The blocks of a glibc process from malloc's own structures: works where nothing was tracked, and
-// is the oracle for the hooks (on one stop, both must name the same blocks).
-//
-// Needs no debug symbols of libc. Sizes are usable bytes (requested + up to 24). Threads that stop
-// inside malloc leave lists half changed; what does not fit is told, never guessed.
+// The heap of glibc's malloc, without debug symbols of libc. Sizes are usable bytes (requested + up to
+// 24). Threads that stop inside malloc leave lists half changed; what does not fit is told, never guessed.
 #pragma once
 
-#include <span>
-#include <string>
-#include <vector>
-
-#include "heap/glibc_threads.h"
-#include "inferior/block.h"
-#include "inferior/mappings.h"
-#include "inferior/memory.h"
-#include "inferior/modules.h"
+#include "heap/heap_walk.h"
 
 namespace heapledger {
-
-struct HeapWalk {
-  std::vector<Block> used;      // the program's; sorted by address
-  std::vector<Block> free;      // recognised free blocks; sorted by address
-  std::vector<Block> internal;  // malloc's own: each thread's tcache_perthread_struct
-  std::size_t mapped = 0;       // how many of `used` have a mapping of their own
-  std::vector<AddressRange> unknown;  // heap memory that could not be classified
-  std::vector<AddressRange> regions;  // all heap memory, top chunks included, without mapped blocks
-  // The arenas: they point at free and used chunks and own none. Not in it yet: the thread-local
-  // words `tcache` and `thread_arena`.
-  std::vector<AddressRange> metadata;
-  std::vector<std::string> messages;  // what was not seen or does not fit
-  std::vector<std::string> notes;     // on how far the walk itself is to be trusted
-
-  bool complete() const { return messages.empty(); }
-};
 
 // `threads`: thread pointers where the debugger knows them; found in memory when empty. `foreign`:
 // memory in which no mapped block can begin.

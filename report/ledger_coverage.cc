@@ -35,17 +35,19 @@ std::string late_note(const LedgerCoverage& coverage) {
     return fmt::format("tracking was not seen to begin with the process: blocks from before it are "
                        "neither listed nor judged ({})", coverage.heap_not_walked);
   }
-  constexpr std::string_view kUsable = "their sizes are usable bytes, a little more than asked for";
+  const std::string_view sizes = coverage.requested_sizes
+                                     ? ""
+                                     : "; their sizes are usable bytes, a little more than asked for";
   if (!coverage.recorded) {
-    return fmt::format("not tracked: blocks are those of malloc's own structures, without stacks; {}",
-                       kUsable);
+    return fmt::format("not tracked: blocks are those of malloc's own structures, without stacks{}",
+                       sizes);
   }
   if (coverage.untracked == 0) {
     return "tracking was not seen to begin with the process: mapped segments from before it are not "
            "listed";
   }
   return fmt::format("tracking was not seen to begin with the process: {} blocks from before it have "
-                     "no stack; {}", coverage.untracked, kUsable);
+                     "no stack{}", coverage.untracked, sizes);
 }
 
 }  // namespace

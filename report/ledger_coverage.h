@@ -28,6 +28,7 @@ struct LedgerCoverage {
   // What malloc's own structures say of blocks the ledger does not have.
   std::uint64_t untracked = 0;         // blocks
   std::string heap_not_walked;         // why; empty: walked, or no need to
+  bool requested_sizes = false;          // HeapWalk::requested_sizes
   std::vector<std::string> heap_notes;   // HeapWalk::notes
   std::vector<std::string> heap_damage;  // what the walk could not make out
   struct NotHooked {

@@ -9,7 +9,8 @@
 
 #include "analysis/analysis.h"
 #include "analysis/present_pages.h"
-#include "tests/analysis/stopped_program.h"
+#include "heap/glibc_walk.h"
+#include "tests/support/stopped_program.h"
 
 namespace heapledger::test {
 namespace {

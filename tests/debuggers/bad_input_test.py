@@ -90,8 +90,8 @@ class BadInput(harness.DebuggerTest):
         self.refused(self.stopped(), "start --hook malloc", r"--hook")
 
     def test_untracked_process(self) -> None:
-        """And not glibc's, whose heap could be walked."""
-        session = harness.Session("track_kinds.musl")
+        """And without a C library whose heap could be walked."""
+        session = harness.Session("bare")
         session.leaks("auto off")
         session.stop_at()
         session.run()
@@ -104,7 +104,7 @@ class BadInput(harness.DebuggerTest):
         self.refused(session, "start", r"64-bit|32-bit")
 
     def test_core_without_ledger(self) -> None:
-        session = harness.Session("track_kinds.musl")
+        session = harness.Session("bare")
         core = session.folder / "core"
         session.leaks("auto off")
         session.stop_at()
@@ -113,7 +113,7 @@ class BadInput(harness.DebuggerTest):
         session.kill()
         session.execute()
         self.assertTrue(core.exists())
-        later = harness.Session("track_kinds.musl")
+        later = harness.Session("bare")
         later.raw(f"target create --core {core}")
         self.refused(later, "top", r"core.*(no ledger|not tracked)")
 

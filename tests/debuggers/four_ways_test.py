@@ -15,7 +15,8 @@ import waiting
 # Each place a pointer can be at, and each way a block can be lost; the rest is judged live only.
 CORES = {"alternate_stack", "containers", "cycle", "dlopen_tls", "four_answers", "freed",
          "interior_only", "joined_thread", "large_leak", "mmap_holder", "pthread_keys", "red_zone",
-         "stale_link", "static_tls", "thread_arena", "thread_register", "thread_stack", "xmm_only"}
+         "stale_link", "static_tls", "thread_arena", "thread_register", "thread_stack", "xmm_only",
+         "four_answers.musl", "thread_stack.musl", "freed.musl-static"}
 
 
 def fits(requested: int, found: int) -> bool:
@@ -94,9 +95,10 @@ def _case(method: str, program: str):
     return test
 
 
-for _program in scan_labels.PROGRAMS:
+for _program in scan_labels.PROGRAMS + scan_labels.MUSL:
+    _title = _program.replace(".", "_").replace("-", "_")
     for _method in ("untracked", "tracked_halfway"):
-        setattr(FourWays, f"test_{_method}_{_program.replace('.', '_')}", _case(_method, _program))
+        setattr(FourWays, f"test_{_method}_{_title}", _case(_method, _program))
 
 if __name__ == "__main__":
     harness.main()

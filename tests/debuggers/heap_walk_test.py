@@ -6,7 +6,8 @@ import harness
 PROGRAMS = ["track_c_family", "track_operators", "track_other_thread", "track_constructors",
             "track_dlopen", "track_thread_exit", "track_signal", "track_small_stack", "track_fork",
             "track_same_address", "track_exec", "freed", "containers", "thread_arena",
-            "dlopen_tls", "pthread_keys", "std_string"]
+            "dlopen_tls", "pthread_keys", "std_string", "random_blocks", "random_blocks.musl",
+            "random_blocks.musl-static", "freed.musl", "track_kinds.musl", "track_kinds.musl-static"]
 
 
 class HeapWalk(harness.DebuggerTest):
@@ -30,7 +31,7 @@ def _case(program: str, debug_symbols: bool):
 
 
 for _program in PROGRAMS:
-    setattr(HeapWalk, f"test_{_program}", _case(_program, True))
+    setattr(HeapWalk, "test_" + _program.replace(".", "_").replace("-", "_"), _case(_program, True))
 for _program in PROGRAMS[:6]:
     setattr(HeapWalk, f"test_{_program}_without_debug_symbols", _case(_program, False))
 

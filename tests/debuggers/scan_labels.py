@@ -21,6 +21,13 @@ VARIANTS = [f"{name}.{variant}" for name in ("four_answers", "containers", "cycl
 VARIANTS += ["four_answers.clang", "containers.clang", "four_answers.static",
              "four_answers.static-pie"]
 
+MUSL = [f"{name}.musl" for name in (
+    "aligned", "alternate_stack", "chain", "cycle", "detached_thread", "four_answers", "freed",
+    "interior_only", "joined_thread", "large_leak", "malloc_zero", "mmap_holder", "popped_frame",
+    "pthread_keys", "red_zone", "static_tls", "thread_register", "thread_stack", "tree", "xmm_only")]
+# In a static program that never frees musl's malloc has no structures at all.
+MUSL += ["freed.musl-static"]
+
 KINDS = {"definitely": "definitely lost", "indirectly": "indirectly lost",
          "possibly": "possibly lost", "reachable": "still reachable"}
 SUMMARY = ["definitely_lost", "indirectly_lost", "possibly_lost", "still_reachable", "suppressed"]

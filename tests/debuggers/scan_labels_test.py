@@ -53,7 +53,7 @@ def _case(program: str, **options):
     return test
 
 
-for _program in scan_labels.PROGRAMS + scan_labels.VARIANTS:
+for _program in scan_labels.PROGRAMS + scan_labels.VARIANTS + scan_labels.MUSL:
     _title = _program.replace(".", "_").replace("-", "_")
     setattr(ScanLabels, f"test_{_title}", _case(_program))
 for _program in ("freed", "detached_thread", "joined_thread", "unjoined_result", "pthread_keys",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// heap_walk PID: the blocks of a stopped glibc process from malloc's own structures, as an oracle
+// heap_walk PID: the blocks of a stopped glibc or musl process from malloc's own structures, as an oracle
 // for what was tracked. Needs no ptrace, so a debugger may hold the process. One line each:
 //
 //   addr=7f12a0 usable=24      a block of the program
@@ -39,7 +39,7 @@ Result<HeapWalk> walk(std::uint64_t pid) {
   }
   const auto glibc = find_glibc(*modules);
   if (!glibc) {
-    return tl::unexpected(glibc.error());
+    return walk_heap(memory, *mappings, *modules, {});
   }
   const auto threads = find_tcbs(memory, *mappings, *modules, *glibc);
   auto result = walk_glibc_heap(memory, *mappings, *modules, threads);

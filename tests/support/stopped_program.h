@@ -23,7 +23,6 @@
 #include <string>
 #include <vector>
 
-#include "heap/glibc_walk.h"
 #include "inferior/local_memory.h"
 #include "inferior/mappings.h"
 #include "inferior/modules.h"

@@ -36,6 +36,12 @@ class Owners(harness.DebuggerTest):
         self.assertEqual(by_expression.value["other_roots"], [])
         self.assertEqual(scan_labels.numbers(leaks.value)["definitely_lost"], (96, 1))
 
+    def test_a_mapping_that_alone_keeps_blocks_is_told(self) -> None:
+        """Should it be an allocator's or an index's, what it holds may be lost."""
+        session = scan_labels.at_the_stop("mmap_holder")
+        leaks = session.leaks()
+        session.execute()
+        self.assertEqual(leaks.value.count("alone keeps 64 bytes in 1 blocks reachable"), 4, leaks.value)
 
 
 if __name__ == "__main__":

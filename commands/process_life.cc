@@ -35,8 +35,9 @@ void ProcessLife::follow(std::uint64_t identity) {
     process_ = identity;
     image_.reset();
     loader_seen_ = exit_judged_ = false;
-    launched_ = launched_by_tracer(target_.pid());
-    session_.on_launch();
+    // A debugger may not say whether its user launched or attached.
+    launched_ = target_.kind() != ProcessKind::live_local || launched_by_tracer(target_.pid());
+    session_.on_process(launched_);
   }
   if (state != ProcessState::stopped) return;
   events_.note_modules();
@@ -75,8 +76,7 @@ std::string ProcessLife::loader_event(std::string_view function) {
   const bool late = !loader_seen_ && loader == LoaderState::consistent && program_starts;
   loader_seen_ = true;
   // A process that was attached to is tracked when the user says so.
-  if (!launched_ && target_.kind() == ProcessKind::live_local && !session_.tracker().active())
-    return "";
+  if (!launched_ && !session_.tracker().active()) return "";
   const bool tracked_before = session_.tracker().active();
   std::string told = session_.on_loader_event(!late);
   if (late && !tracked_before && session_.tracker().active()) {

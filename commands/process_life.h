@@ -61,7 +61,7 @@ class ProcessLife {
   ProcessLifeEvents events_;
   std::optional<std::uint64_t> process_;
   std::optional<ProcessImage> image_;
-  bool launched_ = false;     // tracking can see its beginning
+  bool launched_ = false;     // not attached to (of a remote process unknown): its beginning is seen
   bool loader_seen_ = false;  // the loader's event has come in this image
   bool exit_judged_ = false;
 };

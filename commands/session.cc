@@ -12,7 +12,6 @@
 #include "commands/help.h"
 #include "commands/hook_lines.h"
 #include "commands/judgement.h"
-#include "commands/launched.h"
 #include "commands/registry.h"
 #include "commands/tracking_start.h"
 
@@ -80,14 +79,12 @@ std::string Session::on_exec() {
   return "";
 }
 
-std::string Session::on_launch() {
+std::string Session::on_process(bool launched) {
   impl_->context.forget_process();
   impl_->context.last_pid.reset();
   impl_->context.judgement.reset();
   impl_->follow_process();
-  // A front end may not know whether its user launched or attached.
-  const bool local = impl_->context.target.kind() == ProcessKind::live_local;
-  impl_->context.launched = !local || launched_by_its_tracer(impl_->context.target.pid());
+  impl_->context.launched = launched;
   return "";
 }
 

@@ -33,15 +33,15 @@ class Session {
   // Events. Each returns text for the user (whole lines), usually empty.
   //
   // The loader says that libraries were added or removed and are relocated, or a static program is
-  // about to start: all threads stopped. Starts tracking when it is armed (leaks auto) and on_launch
-  // told of this process (one that was attached to waits for `leaks start`), and follows modules.
+  // about to start: all threads stopped. Starts tracking when it is armed (leaks auto) and the
+  // process was launched (one that was attached to waits for `leaks start`), and follows modules.
   // `from_start`: no allocation can have been made before (false: LLDB 14 and 16 tell of the libraries
   // of a launch only when their constructors have run).
   std::string on_loader_event(bool from_start = true);
   std::string on_exec();           // the process image was replaced; tracking starts anew
-  // The debugger has a new process. Before the first loader event. Forgets the old one's tracking, keeps
-  // its reports.
-  std::string on_launch();
+  // The debugger has a new process, which it launched or attached to. Before the first loader event.
+  // Forgets the old one's tracking, keeps its reports.
+  std::string on_process(bool launched);
   std::string on_process_gone();   // exited, killed, detached
   void on_resume();                // the user lets the process go on
   // The program calls _exit(status) (leaks at-exit). Returns the text; sets exit_code when judged.

@@ -92,7 +92,7 @@ std::vector<GdbDebuggee::Place> GdbDebuggee::places() {
   const bool remote = target_.kind() == ProcessKind::live_remote;
   if (!life_.has_process() || (!life_.image() && !remote)) return result;
   const bool follow_loader =
-      ((life_.launched() || remote) && session_.armed()) || session_.tracker().active();
+      (life_.launched() && session_.armed()) || session_.tracker().active();
   const bool follow_exit = session_.wants_exit_call();
   // Found once for a process image: reading its modules at every library would be slow.
   if ((follow_loader && loader_.empty()) || (follow_exit && exit_.empty())) {

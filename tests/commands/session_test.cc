@@ -37,13 +37,14 @@ TEST_F(SessionTest, AutoTellsWhichItIs) {
 }
 
 TEST_F(SessionTest, StartsNothingWhenNotArmed) {
-  session.on_launch();
+  session.on_process(true);
   session.run(Words{"auto", "off"});
   EXPECT_EQ(session.on_loader_event(), "");
 }
 
 TEST_F(SessionTest, AnAttachedProcessWaitsForTheUser) {
   target.x86_64 = false;  // would be told
+  session.on_process(false);
   EXPECT_EQ(session.on_loader_event(), "");
 }
 
@@ -52,24 +53,24 @@ TEST_F(SessionTest, ANewImageIsSeenFromItsBeginningWhoeverLaunchedTheOldOne) {
   EXPECT_EQ(session.on_loader_event(), "");
   EXPECT_EQ(session.on_exec(), "");
   EXPECT_NE(session.on_loader_event(), "");
-  session.on_launch();
+  session.on_process(true);
   session.on_exec();
   EXPECT_NE(session.on_loader_event(), "");
 }
 
 TEST_F(SessionTest, SaysOnceWhyAProcessIsNotTracked) {
   target.x86_64 = false;
-  session.on_launch();
+  session.on_process(true);
   EXPECT_EQ(session.on_loader_event(),
             "heapledger: process 4711 is not a 64-bit x86-64 program: only those are supported\n");
   EXPECT_EQ(session.on_loader_event(), "");
-  session.on_launch();
+  session.on_process(true);
   EXPECT_NE(session.on_loader_event(), "");
 }
 
 TEST_F(SessionTest, RemoteProcessesAreNotTracked) {
   target.kind_ = ProcessKind::live_remote;
-  session.on_launch();
+  session.on_process(true);
   EXPECT_EQ(session.on_loader_event(),
             "heapledger: process 4711 is on another machine, where the agent cannot be brought "
             "in: `leaks start --engine breakpoint` tracks it, much slower\n");

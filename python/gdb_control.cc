@@ -271,7 +271,8 @@ Result<std::uint64_t> GdbControl::call(Address function,
         function, std::vector<std::uint64_t>(arguments.begin(), arguments.end()));
   });
   if (!result && result.error().message.find("No such process") != std::string::npos) {
-    return fail("a thread has just ended, and gdb has not noticed: let the process go on, and try again");
+    return fail("cannot call {:#x}: gdb says \"No such process\", as when a thread has just ended: let the "
+                "process go on, and try again", function);
   }
   if (!result) return fail("cannot call {:#x}: {}", function, result.error().message);
   return result->cast<std::uint64_t>();

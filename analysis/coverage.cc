@@ -31,7 +31,7 @@ std::vector<std::string> describe(const Coverage& c) {
   }
   if (c.dropped_records != 0) {
     lines.push_back(fmt::format(
-        "{} allocations were not recorded for lack of memory: they are not judged, and what only they hold is reported as lost",
+        "{} allocations were not recorded: they are not judged, and what only they hold is reported as lost",
         c.dropped_records));
   }
   if (c.in_flight_records != 0) {

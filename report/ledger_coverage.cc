@@ -13,6 +13,7 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
   LedgerCoverage coverage{.dropped = counters.dropped,
                           .dropped_mappings = counters.dropped_mappings,
                           .dropped_stacks = counters.dropped_stacks,
+                          .returns_missed = counters.returns_missed,
                           .in_flight = counters.in_flight,
                           .damaged = ledger.damaged(),
                           .unseen_releases = ledger.unseen_releases(),
@@ -63,15 +64,16 @@ std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
     notes.push_back("blocks that malloc's structures do not show are not judged, and memory that "
                     "could not be made out counts as a root: leaks may be missing");
   }
+  const std::string_view why = coverage.returns_missed ? "the calls' returns were not seen"
+                                                       : "the ledger's memory was full";
   if (coverage.dropped != 0) {
     notes.push_back(fmt::format(
-        "{} allocations were not recorded, the ledger's memory was full: the real numbers are "
-        "larger", coverage.dropped));
+        "{} allocations were not recorded, {}: the real numbers are larger", coverage.dropped, why));
   }
   if (coverage.dropped_mappings != 0) {
     notes.push_back(fmt::format(
-        "{} mapped segments were not recorded, the ledger's memory was full: mapped bytes may be "
-        "wrong", coverage.dropped_mappings));
+        "{} mapped segments were not recorded, {}: mapped bytes may be wrong",
+        coverage.dropped_mappings, why));
   }
   if (coverage.dropped_stacks != 0) {
     notes.push_back(fmt::format(

@@ -18,6 +18,7 @@ struct LedgerCoverage {
   std::uint64_t dropped = 0;           // allocations
   std::uint64_t dropped_mappings = 0;
   std::uint64_t dropped_stacks = 0;
+  bool returns_missed = false;         // why they were dropped: LedgerCounters::returns_missed
   std::uint64_t in_flight = 0;         // calls
   std::uint64_t truncated_stacks = 0;  // of outstanding allocations
   std::uint64_t damaged = 0;           // entries

@@ -282,6 +282,7 @@ void CallRecorder::unseen_return(std::uint64_t tid) {
   Thread& thread = thread_of(tid);
   if (thread.calls.empty()) return;
   ++(is_mapping(thread.calls.back().shape) ? counters_.dropped_mappings : counters_.dropped);
+  counters_.returns_missed = true;
   thread.calls.pop_back();
 }
 

@@ -43,7 +43,10 @@ struct LedgerCounters {
   std::uint64_t unknown_releases = 0;
   std::uint64_t mismatched_releases = 0;
   std::uint64_t truncated_stacks = 0;
-  std::uint64_t dropped = 0;  // allocations not recorded for lack of memory
+  // Allocations not recorded: the ledger's memory was full, or of a breakpoint engine's (returns_missed)
+  // the call's return was not seen.
+  std::uint64_t dropped = 0;
+  bool returns_missed = false;
   std::uint64_t dropped_mappings = 0;
   std::uint64_t dropped_stacks = 0;  // recorded without a stack
   std::uint64_t in_flight = 0;       // calls in progress at the stop

@@ -94,6 +94,13 @@ TEST_F(OutstandingReportTest, CoverageFollowsTheTable) {
             "seen\n");
 }
 
+TEST_F(OutstandingReportTest, WhyBlocksWereDroppedIsSaid) {
+  const LedgerCoverage coverage{.dropped = 3, .returns_missed = true};
+  EXPECT_EQ(coverage_text(coverage),
+            "note: 3 allocations were not recorded, the calls' returns were not seen: "
+            "the real numbers are larger\n");
+}
+
 TEST_F(OutstandingReportTest, InterruptLeavesWhatWasPrinted) {
   std::vector<OutstandingGroup> many(100, other);
   target.interrupt = true;

@@ -238,6 +238,7 @@ TEST(CallRecorder, AReturnThatCannotBeSeenIsCounted) {
   p.ret(0x1000);
   EXPECT_EQ(p.ledger(), "");
   EXPECT_EQ(p.counters().dropped, 1u);
+  EXPECT_TRUE(p.counters().returns_missed);
 }
 
 TEST(CallRecorder, CallsOfThreadsThatAreGoneAreNotInFlight) {

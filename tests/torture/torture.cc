@@ -13,7 +13,6 @@
 // one with children.
 #include <dlfcn.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -27,7 +26,6 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,6 +33,8 @@
 #include "tests/programs/truth.h"
 #include "tests/torture/blocks.h"
 #include "tests/torture/coroutine.h"
+#include "tests/torture/leaving_frames.h"
+#include "tests/torture/worker.h"
 
 volatile std::uint32_t tracking_era = 0;
 extern "C" {
@@ -52,101 +52,12 @@ volatile int& safe_to_allocate() {
 namespace {
 
 constexpr int kThreads = 32;
-constexpr std::size_t kMostBlocks = 200, kKeptBlocks = 20, kModules = 4;
+constexpr std::size_t kKeptBlocks = 20, kModules = 4;
 
 std::atomic<bool> round_over;
 std::array<std::atomic<pid_t>, kThreads> thread_ids;
 CoroutinePool* coroutines;
 const char* program;
-
-struct Worker {
-  Worker(std::uint64_t seed, std::vector<Block> from_before)
-      : random(seed), blocks(std::move(from_before)) {}
-  Random random;
-  std::vector<Block> blocks;
-};
-
-// A place where one thread leaves a block and another takes it. The record travels with it.
-std::array<std::atomic<Block*>, 64> exchange;
-
-Block take_any(Worker& w) {
-  std::swap(w.blocks[w.random() % w.blocks.size()], w.blocks.back());
-  const Block b = w.blocks.back();
-  w.blocks.pop_back();
-  return b;
-}
-
-NOINLINE Block allocate_below(int depth, Random& random) {
-  volatile char frame[64];
-  frame[0] = char(depth);
-  const Block b = depth == 0 ? allocate(random) : allocate_below(depth - 1, random);
-  frame[1] = 0;
-  return b;
-}
-
-void hand_over(Worker& w) {
-  if (w.blocks.empty()) return;
-  auto* mine = new Block(take_any(w));
-  if (Block* other = exchange[w.random() % exchange.size()].exchange(mine)) {
-    w.blocks.push_back(*other);
-    delete other;
-  }
-}
-
-// --------------------------------------------------------------------------------------------
-// Leaving frames other than by returning.
-
-struct OwnsBlock {
-  explicit OwnsBlock(Random& random) : block(allocate(random)) {}
-  ~OwnsBlock() { release(block); }
-  OwnsBlock(const OwnsBlock&) = delete;
-  OwnsBlock& operator=(const OwnsBlock&) = delete;
-  Block block;
-};
-
-NOINLINE int throw_from(int depth, Random& random) {
-  const OwnsBlock owner(random);
-  if (depth == 0) throw std::runtime_error(std::string(50 + random() % 100, 'e'));
-  return throw_from(depth - 1, random) + int(owner.block.size);
-}
-
-void throw_through_frames(Worker& w) {
-  try {
-    throw_from(int(w.random() % 10), w.random);
-    wrong("an exception was not thrown");
-  } catch (const std::runtime_error& error) {
-    must(error.what()[0] == 'e', "an exception lost its text");
-    if (w.blocks.size() < kMostBlocks) w.blocks.push_back(allocate(w.random));
-  }
-}
-
-NOINLINE void impossible_new(Worker& w) {
-  try {
-    void* volatile none = ::operator new(std::size_t{1} << 62);
-    must(none == nullptr, "an impossible operator new returned");
-    wrong("operator new returned null");
-  } catch (const std::bad_alloc&) {
-    w.blocks.push_back(allocate(w.random));
-  }
-}
-
-NOINLINE void jump_from(int depth, Worker& w, jmp_buf& back) {
-  volatile char frame[100];
-  frame[0] = char(depth);
-  w.blocks.push_back(allocate(w.random));
-  if (depth == 0) longjmp(back, 1);
-  jump_from(depth - 1, w, back);
-  frame[1] = 0;
-}
-
-NOINLINE void jump_out(Worker& w) {
-  jmp_buf back;
-  if (setjmp(back) == 0) jump_from(3, w, back);
-  for (int i = 0; i < 4; ++i) {
-    release(w.blocks.back());
-    w.blocks.pop_back();
-  }
-}
 
 // --------------------------------------------------------------------------------------------
 // Signals.

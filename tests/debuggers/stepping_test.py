@@ -25,6 +25,7 @@ class Stepping(harness.DebuggerTest):
             session.resume()
             told.append(session.raw("step-through"))
         session.resume()
+        session.resume()
         outcome = session.execute(timeout=300)
         self.assertRegex(outcome.text, session.debugger.ended(0))
         for text, (function, passed) in zip(told, entries.items()):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One call of each kind of entry point from a function of its own, twice: the first time lets the loader
-// find them.
+// find them. Stops after each.
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -43,5 +43,6 @@ int main() {
   calls_all();
   heapledger_stop_here();
   calls_all();
+  heapledger_stop_here();
   return 0;
 }

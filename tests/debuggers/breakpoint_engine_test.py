@@ -5,6 +5,7 @@ import unittest
 
 import harness
 import scan_labels
+import stripped
 
 ENGINE = "start --engine breakpoint"
 
@@ -151,6 +152,33 @@ class BreakpointEngine(harness.DebuggerTest):
         session.execute()
         self.assertEqual(len(harness.allocations(first.value)),
                          len(harness.allocations(second.value)))
+
+    def test_static_and_stripped_with_hooks_given(self) -> None:
+        session = harness.Session(stripped.PROGRAM)
+        session.leaks(f"{ENGINE} {stripped.HOOKS}")
+        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
+        session.run()
+        report = session.ledger()
+        status = session.leaks_json("status")
+        session.resume()
+        outcome = session.execute()
+        self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
+        self.assertEqual(status.value["engine"], "breakpoints")
+
+    def test_hooks_given_by_names_that_share_a_function(self) -> None:
+        """cfree and free at one address, and malloc that calloc calls: one record a call."""
+        session = harness.Session(stripped.PROGRAM)
+        free = stripped.symbols()["free"]
+        session.leaks(f"{ENGINE} {stripped.HOOKS} --hook cfree={free:#x}")
+        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
+        session.run()
+        report = session.ledger()
+        status = session.leaks_json("status")
+        session.kill()
+        outcome = session.execute()
+        self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+        self.assertEqual(status.value["ledger"]["unknown_releases"], 0, outcome.text[-3000:])
 
     def test_the_engines_name_is_checked(self) -> None:
         session = harness.Session("track_kinds.pie")

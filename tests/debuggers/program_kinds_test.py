@@ -5,6 +5,7 @@ tracked and its stacks are right. A static and stripped one cannot be, and says 
 import unittest
 
 import harness
+import stripped
 
 KINDS = ["pie", "nopie", "static", "static-pie", "stripped", "framepointer", "clang", "musl",
          "musl-static"]
@@ -40,20 +41,9 @@ class ProgramKinds(harness.DebuggerTest):
         self.assertEqual(len(lines), 1, outcome.text)
 
     def test_static_and_stripped_with_hooks_given(self) -> None:
-        """`--hook NAME=ADDR` with the addresses of the same program before it was stripped."""
-        import subprocess
-        symbols = {}
-        for line in subprocess.run(["nm", str(harness.PROGRAMS / "track_kinds.static")],
-                                   capture_output=True, text=True, check=True).stdout.splitlines():
-            parts = line.split()
-            if len(parts) == 3:
-                symbols[parts[2]] = int(parts[0], 16)
-        hooks = " ".join(f"--hook {name}={symbols[name]:#x}"
-                         for name in ("malloc", "calloc", "realloc", "free"))
         session = harness.Session("track_kinds.static-stripped")
-        session.leaks(f"start {hooks}")
-        session.raw(session.debugger.stop_at_address(symbols[harness.STOP],
-                                                     "track_kinds.static-stripped"))
+        session.leaks(f"start {stripped.HOOKS}")
+        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
         session.run()
         report = session.ledger()
         session.resume()

@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 import harness
+import stripped
 
 LLDB_SERVER = "lldb-server-19"
 
@@ -130,6 +131,18 @@ class Remote(harness.DebuggerTest):
         outcome = session.execute()
         self.assertIn("tracking by breakpoints: libc.so.6: malloc", start.value, outcome.text)
         self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+
+    def test_static_and_stripped_with_hooks_given(self) -> None:
+        """Connected to: nothing tells when such a program starts."""
+        session = self.session(stripped.PROGRAM)
+        session.leaks(f"start --engine breakpoint {stripped.HOOKS}")
+        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
+        session.resume()
+        report = session.ledger()
+        session.resume()
+        outcome = session.execute()
+        self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+        self.assertRegex(outcome.text, session.debugger.ended(0))
 
     def test_verdicts_and_owners(self) -> None:
         session = self.session("four_answers", "leaks start --engine breakpoint")

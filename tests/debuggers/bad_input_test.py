@@ -2,8 +2,6 @@
 """Wrong input and wrong moments: one clear line, an error status for the debugger, nothing changed."""
 
 import re
-import unittest
-from pathlib import Path
 
 import harness
 

@@ -4,7 +4,6 @@ classes, sizes and stacks for every labelled program."""
 
 import json
 import re
-import unittest
 
 import harness
 import scan_labels

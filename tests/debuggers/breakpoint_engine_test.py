@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`leaks start --engine breakpoint`: the same answers as with the agent, from breakpoints alone."""
 
-import unittest
-
 import harness
 import scan_labels
 import stripped

@@ -3,7 +3,6 @@
 block whose holder may be in what is missing is not called lost without that mark."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import harness
@@ -56,7 +55,7 @@ class CoreEvidence(harness.DebuggerTest):
 
     def test_libc_missing_or_another(self) -> None:
         """Its file tells where the heap is and how it is laid out: no guess without it."""
-        folder = Path(tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         self.addCleanup(shutil.rmtree, folder)
         libc = folder / "libc.so.6"
         shutil.copy("/lib/x86_64-linux-gnu/libc.so.6", libc)

@@ -140,7 +140,7 @@ class Daemons(harness.DebuggerTest):
         self.assertIn("TracerPid:\t0", Path(f"/proc/{process.pid}/status").read_text())
 
     def test_lighttpd(self) -> None:
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         self.addCleanup(shutil.rmtree, folder)
         port = free_port()
         for size in (10, 3000, 200_000):

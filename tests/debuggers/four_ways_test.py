@@ -5,7 +5,6 @@ Every block has the class its program wrote down, nothing else is lost, and a co
 process said."""
 
 import shutil
-import unittest
 
 import harness
 import scan_labels

@@ -5,7 +5,6 @@ import re
 import subprocess
 import tempfile
 import time
-import unittest
 from pathlib import Path
 
 import harness

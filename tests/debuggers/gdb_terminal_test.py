@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """As a user has it: gdb on a terminal. Run, stop, look, go on, Ctrl-C, look, run again, quit."""
 
-import unittest
-
 import harness
 
 

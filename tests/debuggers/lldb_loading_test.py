@@ -5,7 +5,6 @@ Python program that imports lldb; what our breakpoints show, and how a batch ses
 import re
 import subprocess
 import textwrap
-import unittest
 from pathlib import Path
 
 import harness
@@ -25,7 +24,7 @@ class Loading(harness.DebuggerTest):
     def lldb(self, *commands: str, options: tuple[str, ...] = ()) -> tuple[str, int]:
         line = harness.Lldb().batch_command(commands)
         line[2:2] = options
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         return harness.run_to_end(line, harness.session_environment(folder), 120, folder)
 
     def assert_tracked(self, text: str) -> None:
@@ -55,7 +54,7 @@ class Loading(harness.DebuggerTest):
         self.assertEqual(len(re.findall(KEPT, text)), 2, text)
 
     def test_from_an_init_file(self) -> None:
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         init = folder / "init"
         init.write_text(LOAD + "\n")
         for option in ("-S", "-s"):
@@ -70,7 +69,7 @@ class Loading(harness.DebuggerTest):
                 self.assertEqual(status, 0)
 
     def test_from_the_home_folder(self) -> None:
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         (folder / ".lldbinit").write_text(LOAD + "\n")
         line = [a for a in harness.Lldb().batch_command([f"target create {WAITS}", *self.STOPPED])
                 if a != "--no-lldbinit"]
@@ -134,7 +133,7 @@ class PythonHost(harness.DebuggerTest):
     def host(self, script: str) -> str:
         paths = subprocess.run([harness.Lldb.executable, "-P"], check=True, capture_output=True,
                                text=True).stdout.strip()
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         server = f"/usr/lib/llvm-{harness.Lldb.executable.rsplit('-', 1)[-1]}/bin/lldb-server"
         text, status = harness.run_to_end(
             ["/usr/bin/python3", "-c", textwrap.dedent(script)],
@@ -249,7 +248,7 @@ class Core(harness.DebuggerTest):
     def test_scan_from_a_script(self) -> None:
         """A script's HandleCommand holds LLDB's lock while a scan reads: what only LLDB can read (it
         writes minidumps) may not wait for that lock on another thread."""
-        core = Path(harness.tempfile.mkdtemp(dir=harness._scratch())) / "core"
+        core = harness.fresh_folder() / "core"
         self.lldb(LOAD, f"target create {WAITS}", f"breakpoint set --name {harness.STOP}", "run",
                   f"process save-core --style full {core}")
         text, status = self.lldb(LOAD, f"target create {WAITS} --core {core}",
@@ -260,7 +259,7 @@ class Core(harness.DebuggerTest):
         self.assertNotIn("heapledger:", text)
 
     def test_core_of_a_process_that_was_not_tracked(self) -> None:
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         process = subprocess.Popen([str(WAITS)], stdout=subprocess.PIPE)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
@@ -313,7 +312,7 @@ class ExitCodes(harness.DebuggerTest):
                     "settings append target.env-vars HEAPLEDGER_TRUTH=/dev/null", "leaks at-exit",
                     "run", "quit"]
         line = [a for a in harness.Lldb().batch_command(commands) if a != "--batch"]
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         text, status = harness.run_to_end(line, harness.session_environment(folder), 120, folder)
         self.assertEqual(status, 1, text)
 

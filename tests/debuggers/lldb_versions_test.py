@@ -3,7 +3,6 @@
 
 import re
 import subprocess
-import unittest
 from pathlib import Path
 
 import harness
@@ -39,7 +38,7 @@ class Versions(harness.DebuggerTest):
     def session(self, version: str, *commands: str) -> tuple[str, int]:
         line = harness.Lldb().batch_command(commands)
         line[0] = str(layout(version))
-        folder = Path(harness.tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         return harness.run_to_end(line, harness.session_environment(folder), 180, folder)
 
     def test_uses_no_function_that_an_older_version_lacks(self) -> None:

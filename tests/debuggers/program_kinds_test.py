@@ -2,8 +2,6 @@
 """The same program as PIE, non-PIE, static, static-PIE, stripped, of musl dynamic and static: each is
 tracked and its stacks are right. A static and stripped one cannot be, and says so in one line."""
 
-import unittest
-
 import harness
 import stripped
 

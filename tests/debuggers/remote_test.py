@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import time
-import unittest
 from pathlib import Path
 
 import harness

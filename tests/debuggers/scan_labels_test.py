@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every block of the labelled programs has the class its program wrote down, and nothing else is lost."""
 
-import unittest
-
 import harness
 import scan_labels
 

@@ -3,7 +3,6 @@
 step and never frees them. Stopped after five steps; then the same with the free added."""
 
 import re
-import unittest
 
 import harness
 

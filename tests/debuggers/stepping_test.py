@@ -4,7 +4,6 @@ patched entry, the stub, the agent, the displaced instructions, the real functio
 backtrace has exactly the return addresses that were pushed, down to the outermost frame."""
 
 import re
-import unittest
 
 import harness
 

@@ -2,7 +2,6 @@
 """As a user has it: LLDB on a terminal. Run, stop, look, go on, Ctrl-C, look, run again, quit."""
 
 import re
-import unittest
 
 import harness
 

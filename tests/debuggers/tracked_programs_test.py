@@ -2,8 +2,6 @@
 """Programs that know what they hold (tests/programs/track_*) against the ledger: every block with its
 size and the entry point that made it, nothing that was released, nothing twice."""
 
-import unittest
-
 import harness
 
 # Program, arguments, how many stops before the one to be judged.

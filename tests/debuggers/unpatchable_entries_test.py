@@ -2,8 +2,6 @@
 """Functions that cannot be patched safely are named with the reason, and recorded by a breakpoint: the
 agent's ledger misses nothing of them."""
 
-import unittest
-
 import harness
 
 

@@ -5,7 +5,6 @@ listed one that is not needed."""
 
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 

@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import harness
@@ -19,7 +18,7 @@ class Waiting:
 
     def __init__(self, program: str, *arguments: str, line: int = 0,
                  variables: dict[str, str] | None = None):
-        self.folder = Path(tempfile.mkdtemp(dir=harness._scratch()))
+        self.folder = harness.fresh_folder()
         self.truth_path = self.folder / "truth"
         self.fifo = self.folder / "gate"
         os.mkfifo(self.fifo)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import faulthandler
 import os
 import random
+import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -147,7 +147,7 @@ class Play:
 
     def compare(self, where: str, amid: bool) -> None:
         report = self.session.leaks_json(f"top {harness.EVERYTHING} --addresses")
-        walk = harness.subprocess.run([harness.BUILD / "tests" / "oracles" / "heap_walk", str(self.pid)],
+        walk = subprocess.run([harness.BUILD / "tests" / "oracles" / "heap_walk", str(self.pid)],
                                       capture_output=True, text=True, check=False).stdout
         blocks, complete = harness.walked(walk)
         if amid and not complete:
@@ -207,7 +207,7 @@ class Play:
         """A new ledger while nothing runs: what is there already is known exactly."""
         if self.tracked:
             self.stop_tracking()
-        walk = harness.subprocess.run([harness.BUILD / "tests" / "oracles" / "heap_walk", str(self.pid)],
+        walk = subprocess.run([harness.BUILD / "tests" / "oracles" / "heap_walk", str(self.pid)],
                                       capture_output=True, text=True, check=False).stdout
         self.known_before, complete = harness.walked(walk)
         self.test.assertTrue(complete, walk[-500:])
@@ -247,7 +247,7 @@ class Torture(harness.DebuggerTest):
         seed = int(os.environ.get("HEAPLEDGER_SEED", "1"))
         seconds = float(os.environ.get("HEAPLEDGER_SECONDS", "50"))
         faulthandler.dump_traceback_later(seconds * 6 + 300, exit=True)
-        folder = Path(tempfile.mkdtemp(dir=harness._scratch()))
+        folder = harness.fresh_folder()
         play = None
         try:
             play = Play(self, seed, seconds, folder)

@@ -42,7 +42,9 @@ Result<HeapWalk> walk_process_heap(Target& target, std::span<const AddressRange>
   const auto modules = read_modules(target, *mappings);
   if (!modules) return tl::unexpected(modules.error());
   auto walk = walk_heap(target.memory(), *mappings, *modules, thread_pointers(target), own_memory);
-  if (walk) name_other_allocators(*walk, *modules);
+  if (!walk) return walk;
+  walk->free = std::vector<Block>();  // nobody asks for them; there may be as many as blocks
+  name_other_allocators(*walk, *modules);
   return walk;
 }
 

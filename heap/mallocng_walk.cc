@@ -24,7 +24,8 @@ constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kFirstArea = 56;  // in struct malloc_context
 constexpr std::uint64_t kAreaHead = 24;   // of struct meta_area: check, next, nslots
 constexpr std::uint64_t kMetaSize = 40;
-constexpr std::size_t kMostAreas = 1u << 22;  // 2^47 bytes of the smallest groups need fewer
+constexpr std::size_t kMostAreas = 1u << 18;         // of 101 groups each
+constexpr std::uint64_t kMostData = 1ull << 30;       // bytes of a module in which the context is looked for
 constexpr std::size_t kMostMessages = 16;
 constexpr unsigned kOwnMapping = 63;      // the size class of a block with a mapping of its own
 constexpr std::array<std::uint16_t, 48> kSizeClasses{
@@ -51,8 +52,10 @@ struct Meta {
     if (last == 0 && pages != 0) return pages < (1u << 30) ? pages * kPage - kUnit : 0;
     return size_class < kSizeClasses.size() ? kUnit * kSizeClasses[size_class] : 0;
   }
-  AddressRange range() const {
-    return {group, group + std::max((last + 1) * stride() + kUnit, pages * kPage)};
+  AddressRange range() const { return {group, group + kUnit + (last + 1) * stride()}; }
+  // A mapping of its own is as many pages as are needed.
+  bool has_sound_size() const {
+    return stride() != 0 && (pages == 0 || pages == (range().size() + kPage - 1) / kPage);
   }
 };
 
@@ -87,14 +90,14 @@ bool may_contain(const Module& module) {
 }
 
 std::optional<Context> context_in(const Memory& memory, AddressRange data) {
-  std::vector<std::uint64_t> words(data.size() / 8);
-  words.resize(memory.read_up_to(data.begin, std::as_writable_bytes(std::span(words))) / 8);
-  constexpr std::size_t kAhead = kFirstArea / 8;
-  for (std::size_t i = 0; i + kAhead < words.size(); ++i) {
-    const Address area = words[i + kAhead];
-    if (words[i] == 0 || area == 0 || area % kPage != 0) continue;
-    if (memory.read_value<std::uint64_t>(area) != words[i]) continue;
-    return Context{data.begin + 8 * i, words[i], area};
+  Window window(memory);
+  const Address end = data.begin + std::min(data.size(), kMostData);
+  for (Address at = data.begin; at + kFirstArea + 8 <= end; at += 8) {
+    const Address area = window.word(at + kFirstArea).value_or(0);
+    if (area == 0 || area % kPage != 0) continue;
+    const std::uint64_t secret = window.word(at).value_or(0);
+    if (secret == 0 || memory.read_value<std::uint64_t>(area) != secret) continue;
+    return Context{at, secret, area};
   }
   return std::nullopt;
 }
@@ -113,13 +116,23 @@ std::optional<Context> find_context(const Memory& memory, const Mappings& mappin
 
 class Walk {
  public:
-  Walk(const Memory& memory, const Context& context) : memory_(memory), context_(context), window_(memory) {}
+  Walk(const Memory& memory, const Mappings& mappings, const Context& context)
+      : memory_(memory), mappings_(mappings), context_(context), window_(memory) {
+    for (const Mapping& m : mappings) slots_left_ += m.range.size() / kUnit;
+  }
 
   HeapWalk run() {
     read_areas();
     std::sort(metas_.begin(), metas_.end(),
               [](const Meta& a, const Meta& b) { return a.group < b.group; });
-    for (const Meta& meta : metas_) walk_group(meta);
+    for (const Meta& meta : metas_) {
+      if (slots_left_ < meta.last + 1) {
+        tell("there are more slots than memory");
+        break;
+      }
+      slots_left_ -= meta.last + 1;
+      walk_group(meta);
+    }
     sort_blocks(out_.used);
     sort_blocks(out_.free);
     out_.requested_sizes = true;
@@ -157,11 +170,21 @@ class Walk {
     }
   }
 
+  bool is_mapped(AddressRange range) const {
+    const Mapping* m = range.begin < range.end ? find_mapping(mappings_, range.begin) : nullptr;
+    const Mapping* const end = mappings_.data() + mappings_.size();
+    while (m != nullptr && m->range.end < range.end) {
+      const bool adjoins = m + 1 != end && m[1].range.begin == m->range.end;
+      m = adjoins ? m + 1 : nullptr;
+    }
+    return m != nullptr;
+  }
+
   void walk_group(const Meta& meta) {
-    const bool fits = meta.stride() != 0 && meta.group % kUnit == 0 &&
-                      meta.range().end > meta.group && window_.word(meta.group) == meta.address;
-    if (!fits) return tell(fmt::format("the group of meta {:#x} is damaged", meta.address));
     const AddressRange range = meta.range();
+    const bool fits = meta.has_sound_size() && meta.group % kUnit == 0 && is_mapped(range) &&
+                      window_.word(meta.group) == meta.address;
+    if (!fits) return tell(fmt::format("the group of meta {:#x} is damaged", meta.address));
     // A group inside another one's slot lies in a region already.
     if (out_.regions.empty() || !covered_.contains(range.begin)) {
       out_.regions.push_back(range);
@@ -227,7 +250,9 @@ class Walk {
   }
 
   const Memory& memory_;
+  const Mappings& mappings_;
   const Context& context_;
+  std::uint64_t slots_left_ = 0;
   Window window_;
   std::vector<Meta> metas_;
   AddressRange covered_;  // the outermost group walked last
@@ -245,7 +270,7 @@ Result<HeapWalk> walk_mallocng_heap(const Memory& memory, const Mappings& mappin
                                     const std::vector<Module>& modules) {
   for (const Module& module : modules) {
     if (!may_contain(module)) continue;
-    if (const auto context = find_context(memory, mappings, module)) return Walk(memory, *context).run();
+    if (const auto context = find_context(memory, mappings, module)) return Walk(memory, mappings, *context).run();
   }
   return fail("cannot find the heap: neither glibc's, nor one of musl's that is in use");
 }

@@ -10,8 +10,8 @@
 
 #include "inferior/elf_file.h"
 #include "inferior/local_memory.h"
+#include "plugin/core_path.h"
 #include "plugin/evaluation.h"
-#include "plugin/liblldb.h"
 #include "plugin/registers.h"
 #include "plugin/sb_text.h"
 #include "plugin/session_memory.h"
@@ -50,12 +50,6 @@ std::optional<bool> same_bytes(lldb::SBProcess process, Address address, std::si
   const LocalMemory local(process.GetProcessID());
   if (local.read_up_to(address, std::span(ours).first(size)) != size) return std::nullopt;
   return std::memcmp(theirs.data(), ours.data(), size) == 0;
-}
-
-// LLDB 14 does not tell the core's path.
-std::string core_path(lldb::SBProcess process) {
-  if (!has("_ZN4lldb9SBProcess11GetCoreFileEv")) return "";
-  return path_of(process.GetCoreFile());
 }
 
 }  // namespace

@@ -154,7 +154,7 @@ class BreakpointEngine(harness.DebuggerTest):
     def test_static_and_stripped_with_hooks_given(self) -> None:
         session = harness.Session(stripped.PROGRAM)
         session.leaks(f"{ENGINE} {stripped.HOOKS}")
-        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
+        stripped.stop(session)
         session.run()
         report = session.ledger()
         status = session.leaks_json("status")
@@ -169,7 +169,7 @@ class BreakpointEngine(harness.DebuggerTest):
         session = harness.Session(stripped.PROGRAM)
         free = stripped.symbols()["free"]
         session.leaks(f"{ENGINE} {stripped.HOOKS} --hook cfree={free:#x}")
-        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
+        stripped.stop(session)
         session.run()
         report = session.ledger()
         status = session.leaks_json("status")

@@ -2,10 +2,12 @@
 """One binary for LLDB 14 to 22: the same file in versions laid side by side (scripts/lldb-versions)."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import harness
+import waiting
 
 VERSIONS = ("14", "16", "22")
 
@@ -75,6 +77,33 @@ class Versions(harness.DebuggerTest):
                     f"target create {harness.PROGRAMS}/waits",
                     f"breakpoint set --name {harness.STOP}", "run")
                 self.assertEqual("tells of libraries late" in text, int(version) <= 16, text)
+
+    def test_a_core_is_read_from_its_file(self) -> None:
+        """LLDB before 18 does not tell which one: its mappings do."""
+        process = waiting.Waiting("four_answers")
+        self.addCleanup(shutil.rmtree, process.folder)
+        self.addCleanup(process.end)
+        core = process.gcore()
+        for version in VERSIONS:
+            with self.subTest(version):
+                text, status = self.session(version, f"plugin load {harness.Lldb.plugin}",
+                                            f"target create {process.program} --core {core}", "leaks")
+                self.assertIn("definitely lost: 24 bytes in 1 blocks", text)
+                self.assertEqual(status, 0, text)
+
+    def test_a_backtrace_through_a_hook(self) -> None:
+        for version in VERSIONS:
+            with self.subTest(version):
+                text, _ = self.session(
+                    version, f"plugin load {harness.Lldb.plugin}",
+                    f"target create {harness.PROGRAMS}/every_call",
+                    f"breakpoint set --name {harness.STOP}", "run",
+                    "breakpoint set --name heapledger_trampoline_malloc", "continue",
+                    "thread backtrace")
+                frames = re.findall(r"^ +\*? *frame #\d+: 0x[0-9a-f]+ \S+`(?:::)?(\w+)",
+                                    text.split("(lldb) thread backtrace\n")[1], re.M)
+                self.assertEqual(frames[:5], ["heapledger_trampoline_malloc", "hook_malloc",
+                                              "calls_malloc", "calls_all", "main"], text[-3000:])
 
     def test_leaks_at_exit(self) -> None:
         for version in VERSIONS:

@@ -41,7 +41,7 @@ class ProgramKinds(harness.DebuggerTest):
     def test_static_and_stripped_with_hooks_given(self) -> None:
         session = harness.Session("track_kinds.static-stripped")
         session.leaks(f"start {stripped.HOOKS}")
-        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
+        stripped.stop(session)
         session.run()
         report = session.ledger()
         session.resume()

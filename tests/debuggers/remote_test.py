@@ -135,7 +135,7 @@ class Remote(harness.DebuggerTest):
         """Connected to: nothing tells when such a program starts."""
         session = self.session(stripped.PROGRAM)
         session.leaks(f"start --engine breakpoint {stripped.HOOKS}")
-        session.raw(session.debugger.stop_at_address(stripped.STOP, stripped.PROGRAM))
+        stripped.stop(session)
         session.resume()
         report = session.ledger()
         session.resume()

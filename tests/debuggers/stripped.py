@@ -20,3 +20,7 @@ def symbols() -> dict[str, int]:
 
 STOP = symbols()[harness.STOP]
 HOOKS = " ".join(f"--hook {name}={symbols()[name]:#x}" for name in ("malloc", "calloc", "realloc", "free"))
+
+
+def stop(session: harness.Session) -> None:
+    session.raw(session.debugger.stop_at_address(STOP, PROGRAM))

@@ -16,6 +16,8 @@ def compare_text(debugger, command, context, result, internal):
     compared = different = 0
     with open(f"/proc/{process.GetProcessID()}/mem", "rb", buffering=0) as memory:
         for module in target.module_iter():
+            if module.file.fullpath.startswith("/proc/"):
+                continue  # what heapledger brought in: no file has it
             for section in code_sections(module):
                 begin = section.GetLoadAddress(target)
                 if begin == lldb.LLDB_INVALID_ADDRESS:

@@ -36,6 +36,12 @@ for _program in ("dlclose_data", "dlopen_tls"):
         "still_reachable", "possibly_lost", SEGMENT)
 EXCEPTIONS["dlopen_tls"]["@worker"] = ("still_reachable", "possibly_lost", DYNAMIC_TLS)
 
+# Listed only where Valgrind's report has a block of that size in that class, which is not in every run.
+NUMBER_INSIDE = "some number in Valgrind's memory of the process lies within these 2 MB"
+SOMETIMES: dict[str, dict[str, tuple[str, str, str]]] = {
+    "thread_arena": {"large": ("definitely_lost", "possibly_lost", NUMBER_INSIDE)},
+}
+
 NUMBER = re.compile(r"==\d+==\s+(definitely lost|indirectly lost|possibly lost|still reachable|"
                     r"suppressed): ([\d,]+) bytes in ([\d,]+) blocks")
 
@@ -73,7 +79,11 @@ class AgainstValgrind(harness.DebuggerTest):
         answer = session.leaks_json(f"{scan_labels.LEAKS_ALL} --leader valgrind")
         outcome = session.execute()
         theirs, text = valgrind(program)
-        listed = EXCEPTIONS.get(program, {})
+        listed = dict(EXCEPTIONS.get(program, {}))
+        for name, exception in SOMETIMES.get(program, {}).items():
+            size = self.blocks_of(name, answer.value, outcome.truth)[0]
+            if f"{size:,} bytes in 1 blocks are {exception[1].replace('_', ' ')}" in text:
+                listed[name] = exception
         blocks = {name: self.blocks_of(name, answer.value, outcome.truth) for name in listed}
         for name in listed:
             if name == "@_dlfo_mappings_segment_allocate":  # a stale word may hold one of them

@@ -65,6 +65,10 @@ LoaderState ProcessLife::loader_state_now() {
   return r_debug == 0 ? LoaderState::unknown : loader_state_at(r_debug, target_.memory());
 }
 
+Address ProcessLife::loader_event_function() const {
+  return image_ ? heapledger::loader_event_function(*image_, target_.memory()) : 0;
+}
+
 std::string ProcessLife::loader_event(std::string_view function) {
   const bool program_starts = function.starts_with("__libc_start_main");
   // libc of a dynamic program calls it too, after the loader has told everything.

@@ -37,6 +37,8 @@ class ProcessLife {
   // A breakpoint at the loader's event or at a static program's start was hit in `function`. Returns
   // what the user is told.
   std::string loader_event(std::string_view function);
+  // Where the loader calls at each event, by what the process itself says; 0: unknown.
+  Address loader_event_function() const;
 
   // The program is about to end (once per image; nothing is due without `leaks at-exit`).
   bool exit_call_due();

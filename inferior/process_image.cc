@@ -129,17 +129,32 @@ LoaderState loader_state_at(Address r_debug, const Memory& memory) {
   return LoaderState::consistent;
 }
 
-LoaderState loader_state(const ProcessImage& image, const Memory& memory) {
+namespace {
+
+// What DT_DEBUG points to; 0: no entry, or not filled in yet.
+Address r_debug_of(const ProcessImage& image, const Memory& memory) {
   const auto segments = segments_of(image, memory);
-  if (!segments) return LoaderState::unknown;
+  if (!segments) return 0;
   for (std::uint64_t at = 0; at + 16 <= segments->dynamic_size; at += 16) {
     const auto entry = memory.read_value<Elf64_Dyn>(segments->dynamic + at);
     if (!entry || entry->d_tag == DT_NULL) break;
     if (std::uint64_t(entry->d_tag) != kDebugTag) continue;
-    return entry->d_un.d_ptr == 0 ? LoaderState::unknown
-                                  : loader_state_at(entry->d_un.d_ptr, memory);
+    return entry->d_un.d_ptr;
   }
-  return LoaderState::unknown;
+  return 0;
+}
+
+}  // namespace
+
+LoaderState loader_state(const ProcessImage& image, const Memory& memory) {
+  const Address r_debug = r_debug_of(image, memory);
+  return r_debug == 0 ? LoaderState::unknown : loader_state_at(r_debug, memory);
+}
+
+Address loader_event_function(const ProcessImage& image, const Memory& memory) {
+  const Address r_debug = r_debug_of(image, memory);
+  const auto header = memory.read_value<DebugHeader>(r_debug);
+  return r_debug != 0 && header && header->version != 0 ? header->brk : 0;
 }
 
 }  // namespace heapledger

@@ -39,4 +39,7 @@ LoaderState loader_state(const ProcessImage& image, const Memory& memory);
 // The same of the r_debug at an address.
 LoaderState loader_state_at(Address r_debug, const Memory& memory);
 
+// The function the loader calls at each of its events (r_brk); 0: unknown.
+Address loader_event_function(const ProcessImage& image, const Memory& memory);
+
 }  // namespace heapledger

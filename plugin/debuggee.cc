@@ -35,6 +35,8 @@ Debuggee::Debuggee(lldb::SBTarget target)
                  [this] {
                    control_.forget_process();
                    target_.forget_process();
+                   if (loader_breakpoint_.IsValid()) sb().BreakpointDelete(loader_breakpoint_.GetID());
+                   loader_breakpoint_ = lldb::SBBreakpoint();
                  },
              .note_modules = [this] { target_.history().note(target_.sb()); },
              .r_debug = [this] { return r_debug_by_symbol(); }}) {
@@ -69,6 +71,12 @@ void Debuggee::arm_exit_call() {
   exit_breakpoint_ = make_exit_breakpoint(sb());
 }
 
+void Debuggee::arm_late_loader() {
+  if (loader_breakpoint_.IsValid()) return;
+  const Address function = life_.loader_event_function();
+  if (function != 0) loader_breakpoint_ = make_loader_breakpoint(sb(), function);
+}
+
 Address Debuggee::r_debug_by_symbol() {
   lldb::SBSymbolContextList found = sb().FindSymbols("_r_debug", lldb::eSymbolTypeData);
   for (std::uint32_t i = 0; i < found.GetSize(); ++i) {
@@ -87,7 +95,11 @@ void Debuggee::loader_event(lldb::SBThread thread, const std::string& function) 
   // A static program has no loader, and LLDB up to 16 learns of it late: there libc's start is needed,
   // also after exec.
   if (function.starts_with("__libc_start_main")) loader_is_late_ = true;
-  if (!loader_is_late_) disable_start_events(sb());
+  if (loader_is_late_) {
+    arm_late_loader();
+  } else {
+    disable_start_events(sb());
+  }
   if (entry_breakpoint_.IsValid()) {
     sb().BreakpointDelete(entry_breakpoint_.GetID());
     entry_breakpoint_ = lldb::SBBreakpoint();

@@ -48,6 +48,7 @@ class Debuggee {
   // Tells the session of a new process, an exec, or an end since the last look.
   void follow_process();
   void arm_exit_call();
+  void arm_late_loader();
   Address r_debug_by_symbol();
 
   LldbTarget target_;
@@ -56,6 +57,7 @@ class Debuggee {
   ProcessLife life_;
   lldb::SBBreakpoint exit_breakpoint_;
   bool loader_is_late_ = false;
+  lldb::SBBreakpoint loader_breakpoint_;  // where the loader is late
   lldb::SBBreakpoint entry_breakpoint_;
 };
 

@@ -69,6 +69,13 @@ void arm_loader_events(lldb::SBTarget target) {
   make(target, kLoaderFunctions, on_loader_event);
 }
 
+lldb::SBBreakpoint make_loader_breakpoint(lldb::SBTarget target, lldb::addr_t function) {
+  lldb::SBBreakpoint breakpoint = target.BreakpointCreateByAddress(function);
+  breakpoint.SetCallback(on_loader_event, nullptr);
+  hide(target, breakpoint);
+  return breakpoint;
+}
+
 void disable_start_events(lldb::SBTarget target) {
   lldb::SBBreakpointList ours(target);
   target.FindBreakpointsByName(kBreakpointName, ours);

@@ -16,6 +16,9 @@ inline constexpr const char* kBreakpointName = "heapledger";
 // Where the loader tells of libraries, and where static programs start. In LLDB's dummy target it
 // is copied, callback included, into every target made later. Does nothing when the target has it.
 void arm_loader_events(lldb::SBTarget target);
+// The loader's event by its address: LLDB up to 16 learns where ld.so is when the program starts, and
+// breakpoints by name in it are not inserted even then.
+lldb::SBBreakpoint make_loader_breakpoint(lldb::SBTarget target, lldb::addr_t function);
 // Where the loader itself tells, libc's start is of no interest: its trap, which is LLDB's only for
 // us, goes before the program comes to it.
 void disable_start_events(lldb::SBTarget target);

@@ -4,6 +4,7 @@ are read."""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ class Lldb:
     _frame = re.compile(r"^\s*FRAME \d+ (0x[0-9a-f]+) (0x[0-9a-f]+) \[(.*?)\] \[(.*?)\](\[artificial\])?$")
 
     @classmethod
+    @functools.cache
     def version(cls) -> int:
         """14, 16, 19 ..."""
         text = subprocess.run([cls.executable, "--version"], capture_output=True, text=True,
@@ -70,7 +72,11 @@ class Lldb:
         return commands
 
     def pass_signal(self, name: str) -> str:
-        return f"process handle --stop false --notify false --pass true {name}"
+        """LLDB 14 takes no signal settings before there is a process."""
+        command = f"process handle --stop false --notify false --pass true {name}"
+        if self.version() > 14:
+            return command
+        return f"breakpoint set --name main --auto-continue true --command '{command}'"
 
     def stop_at(self, function: str, once: bool) -> str:
         return f"breakpoint set {'--one-shot true ' if once else ''}--name {function}"

@@ -78,6 +78,23 @@ class Versions(harness.DebuggerTest):
                     f"breakpoint set --name {harness.STOP}", "run")
                 self.assertEqual("tells of libraries late" in text, int(version) <= 16, text)
 
+    def test_what_a_loaded_library_allocates_in_its_constructors_is_seen(self) -> None:
+        """Where a breakpoint by name in ld.so is not inserted, one by address is."""
+        for version in VERSIONS:
+            with self.subTest(version):
+                text, status = self.session(
+                    version, f"plugin load {harness.Lldb.plugin}",
+                    f"target create {harness.PROGRAMS}/track_dlopen",
+                    "settings append target.env-vars HEAPLEDGER_TRUTH=/dev/null",
+                    f"breakpoint set --name {harness.STOP}", "run",
+                    "leaks top --addresses --min-size 505 --max-size 505", "breakpoint list",
+                    "continue")
+                self.assertRegex(text, r"size = 505\n\s*505 bytes in 1 allocations from stack\n"
+                                       r"[^\n]*dlopen_module")
+                self.assertNotIn("_dl_debug_state", text.split("(lldb) breakpoint list\n")[1])
+                self.assertIn("exited with status = 0", text)
+                self.assertEqual(status, 0, text)
+
     def test_a_core_is_read_from_its_file(self) -> None:
         """LLDB before 18 does not tell which one: its mappings do."""
         process = waiting.Waiting("four_answers")

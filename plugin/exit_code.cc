@@ -31,10 +31,16 @@ void quit_with(lldb::SBDebugger debugger, int code) {
   const bool prompt = interpreter.GetPromptOnQuit();
   interpreter.SetPromptOnQuit(false);  // a question would take the next -o line for its answer
   interpreter.AllowExitCodeOnQuit(true);
+  // The thread that prints the program's output ends when it hears of a quit.
+  constexpr std::uint32_t kQuit = lldb::SBCommandInterpreter::eBroadcastBitQuitCommandReceived;
+  lldb::SBBroadcaster broadcaster = interpreter.GetBroadcaster();
+  lldb::SBListener listener = debugger.GetListener();
+  const bool heard = broadcaster.RemoveListener(listener, kQuit);
   lldb::SBCommandReturnObject result;
   nested_quit = true;
   interpreter.HandleCommand(("quit " + std::to_string(code)).c_str(), result, false);
   nested_quit = false;
+  if (heard) listener.StartListeningForEvents(broadcaster, kQuit);
   interpreter.SetPromptOnQuit(prompt);
 }
 

@@ -295,6 +295,14 @@ class ExitCodes(harness.DebuggerTest):
             self.assertRegex(text, r"definitely lost: 0 bytes in 0 blocks")
             self.assertEqual(status, expected, text)
 
+    def test_what_the_program_writes_is_printed(self) -> None:
+        """By a thread of LLDB's that would end if it heard of the exit code."""
+        text, status = self.lldb(LOAD, "target create /bin/sh", "leaks at-exit",
+                                 "run -c \"echo to-output; echo to-errors >&2\"")
+        self.assertEqual(status, 0, text)
+        for written in ("to-output", "to-errors"):
+            self.assertRegex(text, rf"(?m)^{written}\r?$")
+
     def test_killed_before_its_end_is_not_judged(self) -> None:
         text, status = self.lldb(LOAD, f"target create {WAITS}", "leaks at-exit",
                                  f"breakpoint set --name {harness.STOP}", "run")

@@ -21,14 +21,15 @@ ScanOptions with_threads(ScanOptions options) {
   return options;
 }
 
-// Calls keep(i) for each block that overlaps none before it.
+// Calls keep(i) for each block in user space that overlaps none before it.
 template <typename Keep>
 void for_each_disjoint(std::span<const Block> blocks, Keep&& keep) {
+  constexpr Address kAddressEnd = Address{1} << BlockIndex::kAddressBits;
   Address end = 0;
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const Block b = blocks[i];
     const std::uint64_t size = std::max<std::uint64_t>(b.size, 1);
-    if (b.start < end || b.start + size < b.start) continue;
+    if (b.start < end || b.start >= kAddressEnd || size > kAddressEnd - b.start) continue;
     end = b.start + size;
     keep(i);
   }

@@ -28,9 +28,11 @@ namespace heapledger {
 class BlockIndex {
  public:
   static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr unsigned kAddressBits = 47;  // of user space
 
   BlockIndex() = default;
-  // `blocks`: sorted, disjoint (zero-size ones count as one byte), fewer than 2^29, must outlive this.
+  // `blocks`: sorted, disjoint (zero-size ones count as one byte), in user space, fewer than 2^29, must
+  // outlive this.
   explicit BlockIndex(std::span<const Block> blocks);
 
   // The last block that starts at or below an address: the address may lie behind its end.
@@ -81,7 +83,6 @@ class BlockIndex {
   std::uint32_t first_ending_after(Address address) const;
 
  private:
-  static constexpr unsigned kAddressBits = 47;
   static constexpr unsigned kLeafShift = 26;
   static constexpr unsigned kPageShift = 12;
   static constexpr std::uint32_t kPageMask = (1u << (kLeafShift - kPageShift)) - 1;

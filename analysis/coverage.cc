@@ -43,7 +43,7 @@ std::vector<std::string> describe(const Coverage& c) {
                                 c.damaged_records));
   }
   if (c.discarded_blocks != 0) {
-    lines.push_back(fmt::format("{} blocks overlap an earlier one and were not judged",
+    lines.push_back(fmt::format("{} blocks overlap an earlier one, or are not in memory, and were not judged",
                                 c.discarded_blocks));
   }
   if (c.skipped_shared_bytes != 0) {

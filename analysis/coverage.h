@@ -28,7 +28,7 @@ struct Coverage {
   std::uint64_t dropped_records = 0;      // allocations that were not recorded
   std::uint64_t in_flight_records = 0;    // allocator calls in progress at the stop
   std::uint64_t damaged_records = 0;
-  std::uint64_t discarded_blocks = 0;     // overlapped another block; not judged
+  std::uint64_t discarded_blocks = 0;     // overlap another block or are not mapped; not judged
 
   bool complete() const;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "analysis/block_index.h"
 #include "analysis/present_pages.h"
 #include "inferior/target_modules.h"
 
@@ -20,8 +21,48 @@ struct Stop {
   std::span<const Block> all_blocks;       // wherever they are
   std::vector<AddressRange> segments;
   std::vector<AddressRange> own;
-  std::uint64_t discarded = 0;             // blocks that overlap an earlier one
+  std::uint64_t discarded = 0;             // blocks that cannot be any
 };
+
+// Which blocks can be any. All are the program's word: one of terabytes that are not there would have
+// them scanned. What the engine would discard goes here, which keeps the numbers in step.
+class PossibleBlocks {
+ public:
+  explicit PossibleBlocks(const Mappings& mappings) : next_(mappings.begin()), end_(mappings.end()) {}
+
+  // In order of address. False: it overlaps the last one that could be, or is not in mapped memory.
+  bool take(const Block& block) {
+    const AddressRange range{block.start, block.start + std::max<std::uint64_t>(block.size, 1)};
+    const bool user_space = range.end > range.begin && range.end >> BlockIndex::kAddressBits == 0;
+    if (range.begin < last_end_ || !user_space || (any_ && !is_mapped(range))) return false;
+    last_end_ = range.end;
+    return true;
+  }
+
+ private:
+  bool is_mapped(AddressRange range) {
+    for (; run_.end < range.end && next_ != end_; ++next_) {
+      if (next_->range.begin == run_.end) {
+        run_.end = next_->range.end;
+      } else if (run_.end <= range.begin) {
+        run_ = next_->range;
+      } else {
+        return false;
+      }
+    }
+    return run_.begin <= range.begin && range.end <= run_.end;
+  }
+
+  Mappings::const_iterator next_, end_;
+  const bool any_ = next_ != end_;  // of remote processes there may be none to be had
+  AddressRange run_;                // mappings that adjoin, as far as they were looked at
+  Address last_end_ = 0;
+};
+
+bool all_possible(std::span<const Block> blocks, const Mappings& mappings) {
+  PossibleBlocks possible(mappings);
+  return std::all_of(blocks.begin(), blocks.end(), [&](const Block& b) { return possible.take(b); });
+}
 
 // The recorded and the untracked blocks in order of address.
 void merge_blocks(const Ledger& ledger, Stop& stop) {
@@ -29,17 +70,14 @@ void merge_blocks(const Ledger& ledger, Stop& stop) {
   const auto untracked = ledger.untracked();
   stop.blocks.reserve(ledger.count());
   stop.allocations.reserve(ledger.count());
-  Address end = 0;
+  PossibleBlocks possible(stop.mappings);
   const auto take = [&](const Block& block, std::size_t number) {
-    // As the engine would discard it: keeps the numbers in step.
-    const Address block_end = block.start + std::max<std::uint64_t>(block.size, 1);
-    if (block.start < end || block_end < block.start) {
+    if (!possible.take(block)) {
       ++stop.discarded;
       return;
     }
     stop.blocks.push_back(block);
     stop.allocations.push_back(std::uint32_t(number));
-    end = block_end;
   };
   std::size_t next = 0;
   for (std::size_t i = 0; i < recorded.size(); ++i) {
@@ -67,7 +105,7 @@ Result<Stop> take_stop(Target& target, const Ledger& ledger, std::span<const Add
   for (const Allocation& a : ledger.recorded()) {
     if (a.mapped) stop.segments.push_back(a.block.range());
   }
-  if (stop.segments.size() == ledger.recorded().size()) {
+  if (stop.segments.size() == ledger.recorded().size() && all_possible(ledger.untracked(), stop.mappings)) {
     stop.all_blocks = ledger.untracked();
   } else {
     merge_blocks(ledger, stop);

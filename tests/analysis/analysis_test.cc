@@ -194,6 +194,14 @@ TEST(Scan, DiscardsOverlappingBlocks) {
   EXPECT_EQ(scan.coverage().discarded_blocks, 1u);
 }
 
+TEST(Scan, DiscardsBlocksOutsideOfUserSpace) {  // handles of functions the user names
+  const DrawnHeap heap("root global -> a\n a 32 at 0x7fffffffffe0\n b 32 at 0x7ffffffffff0\n"
+                       "c 16 at 0x800000000000\n d 16 at 0xffff800000000000");
+  const Scan scan = heap.scan();
+  EXPECT_EQ(scan.blocks().size(), 1u);
+  EXPECT_EQ(scan.coverage().discarded_blocks, 3u);
+}
+
 TEST(Scan, CutsBlocksOutOfRootsThatHoldThem) {
   // A static pool: block p lies in a root; its contents count only when p itself is reachable.
   DrawnHeap heap("root global -> a\n a 16\n p 32 at 0x600100 -> q\n q 16");

@@ -61,6 +61,17 @@ class LedgerImage {
                            .thread = thread}));
   }
 
+  // Zero filled, whole pages; and what to write there, for tests of what no agent would.
+  Address open(std::size_t size) {
+    const Address place = kArena + arena_.size();
+    arena_.resize(arena_.size() + (size + 4095) / 4096 * 4096);
+    return place;
+  }
+  template <typename T>
+  void put(Address place, const T& value) {
+    std::memcpy(arena_.data() + (place - kArena), &value, sizeof value);
+  }
+
   // Puts everything into the memory of a process.
   void install(FakeMemory& memory) {
     state_->arena_next = arena_.size();
@@ -72,15 +83,6 @@ class LedgerImage {
   }
 
  private:
-  Address open(std::size_t size) {
-    const Address place = kArena + arena_.size();
-    arena_.resize(arena_.size() + (size + 4095) / 4096 * 4096);
-    return place;
-  }
-  template <typename T>
-  void put(Address place, const T& value) {
-    std::memcpy(arena_.data() + (place - kArena), &value, sizeof value);
-  }
   std::uint64_t word(Address place) const {
     std::uint64_t value;
     std::memcpy(&value, arena_.data() + (place - kArena), sizeof value);

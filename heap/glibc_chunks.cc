@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::size_t kMostBreaks =
     256;  // of one region; the rest of a region so damaged is unknown
+constexpr std::uint64_t kMostResumed = std::uint64_t{16} << 30;  // bytes; an eighth of a bit each
+constexpr std::uint64_t kMostReserved = 1u << 26;                // blocks
+constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kUsualChunk = 48;  // bytes; smaller ones make the list grow
 
 class Walk {
@@ -43,7 +46,10 @@ class Walk {
   bool is_end(Window& window, Address at) const { return at == end_ || is_fence(window, at); }
   void mark_chains();
   bool is_listed(Address user);
-  bool chains_from(Address at) const { return chains_[(at - region_.range.begin) / 16]; }
+  bool chains_from(Address at) const {
+    const std::size_t place = (at - region_.range.begin) / 16;
+    return place < chains_.size() && chains_[place];
+  }
 
   Window window_;
   Window back_;  // read from high to low addresses
@@ -80,11 +86,21 @@ bool Walk::is_fence(Window& window, Address at) const {
 
 // From high to low addresses, so that one pass decides every place.
 void Walk::mark_chains() {
+  if (region_.range.size() > kMostResumed) {
+    breaks_ = kMostBreaks;
+    chains_.assign(1, false);
+    return;
+  }
   const std::size_t places = region_.range.size() / 16;
   chains_.assign(places + 1, false);
   for (std::size_t i = places; i-- > 0;) {
     const Address at = region_.range.begin + 16 * i;
-    const std::uint64_t word = back_.word(at + 8).value_or(0);
+    const auto readable = back_.word(at + 8);
+    if (!readable) {  // nor is the rest of its page
+      i -= std::min<std::size_t>(i, at % kPage / 16);
+      continue;
+    }
+    const std::uint64_t word = *readable;
     if (!is_sound(at, word)) {
       chains_[i] = region_.is_main ? false : !region_.ends_at_top && is_fence(back_, at);
       continue;
@@ -104,7 +120,7 @@ std::optional<Address> Walk::after_damage(Address at, Address resume_from, std::
     mark_chains();
   }
   Address resume = resume_from;
-  if (++breaks_ > kMostBreaks) {
+  if (++breaks_ > kMostBreaks) {  // or nothing is known of where to go on
     resume = end_;
   }
   while (resume < end_ && !chains_from(resume)) {
@@ -126,7 +142,7 @@ std::optional<Address> Walk::after_fence(Address at) {
   if (chains_.empty()) {
     mark_chains();
   }
-  for (Address next = at + 32; next < end_; next += 16) {
+  for (Address next = at + 32; next < end_ && breaks_ < kMostBreaks; next += 16) {
     if (chains_from(next)) {
       return next;
     }
@@ -166,7 +182,7 @@ std::optional<Address> Walk::step(Address at) {
     if (chains_.empty()) {
       mark_chains();
     }
-    for (Address inner = at + kMinChunk; inner < next; inner += 16) {
+    for (Address inner = at + kMinChunk; inner < next && breaks_ < kMostBreaks; inner += 16) {
       if (chains_from(inner)) {
         return after_damage(at, inner, fmt::format("size word {:#x}", *word));
       }
@@ -206,7 +222,8 @@ void Walk::run() {
 
 void walk_chunks(const Memory& memory, const ChunkRegion& region, std::span<const Address> listed,
                  Chunks& out) {
-  reserve_huge(out.used, out.used.size() + region.range.size() / kUsualChunk);
+  // A region is as large as the program says; its memory may not have been touched.
+  reserve_huge(out.used, out.used.size() + std::min(region.range.size() / kUsualChunk, kMostReserved));
   Walk(memory, region, listed, out).run();
 }
 

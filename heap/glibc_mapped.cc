@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMostAlignment = 1ull << 32;
+constexpr std::uint64_t kMostLooks = 1 << 24;  // pages looked at for moved chunks, of all mappings
 
 struct MappedChunk {
   Block block;
@@ -71,10 +72,12 @@ std::optional<MappedChunk> aligned_chunk_in(const Memory& memory, Address start,
 
 // The same where mremap has moved it: an address that was aligned to more than a page is still
 // aligned to a page.
+// Every page may begin with a header that says too much: `looks` bounds the sum.
 std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, Address stop,
-                                          Address end) {
+                                          Address end, std::uint64_t& looks) {
   Window window(memory);
-  for (Address header = start + kPage - kChunkHeader; header < stop; header += kPage) {
+  for (Address header = start + kPage - kChunkHeader; header < stop && looks != 0; header += kPage) {
+    --looks;
     if (const auto chunk = mapped_chunk(header_at(window, header), header, header - start, end)) {
       return chunk;
     }
@@ -85,7 +88,7 @@ std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, A
 // The header at `start` itself may be an old one that says more than is mapped by now (memalign,
 // then a realloc that shrank): it counts for itself only where it fits.
 std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window, Address start,
-                                           Address end, bool every_page) {
+                                           Address end, std::uint64_t& looks) {
   const auto first = mapped_chunk(header_at(window, start), start, 0, ~Address{0});
   if (!first) {
     return std::nullopt;
@@ -94,8 +97,7 @@ std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window,
     return aligned;
   }
   const std::uint64_t room = std::min(first->total, end - start);
-  if (const auto moved =
-          every_page ? moved_chunk_in(memory, start, start + room, end) : std::nullopt) {
+  if (const auto moved = moved_chunk_in(memory, start, start + room, end, looks)) {
     return moved;
   }
   return first->total <= end - start ? first : std::nullopt;
@@ -131,7 +133,7 @@ struct Found {
 };
 
 Found find(const Memory& memory, const Mappings& mappings, const std::vector<AddressRange>& claimed,
-           bool every_page) {
+           std::uint64_t looks) {
   Found found;
   for (const Mapping& mapping : mappings) {
     if (!may_hold_chunks(mapping)) {
@@ -141,7 +143,7 @@ Found find(const Memory& memory, const Mappings& mappings, const std::vector<Add
       Window window(memory);
       Address at = (part.begin + kPage - 1) & ~(kPage - 1);
       while (at < part.end) {
-        const auto chunk = chunk_mapped_at(memory, window, at, part.end, every_page);
+        const auto chunk = chunk_mapped_at(memory, window, at, part.end, looks);
         if (chunk) {
           found.blocks.push_back(chunk->block);
           found.bytes += chunk->total;
@@ -181,11 +183,11 @@ std::vector<Block> find_mapped_chunks(const Memory& memory, const Mappings& mapp
   std::sort(claimed.begin(), claimed.end(),
             [](const AddressRange& a, const AddressRange& b) { return a.begin < b.begin; });
   const auto counted = read_counted(memory, glibc);
-  Found found = find(memory, mappings, claimed, false);
+  Found found = find(memory, mappings, claimed, 0);
   if (!counted) {
     messages.push_back("mp_ was not found: the number of mapped blocks is unchecked");
   } else if (!counted->agrees(found)) {
-    found = find(memory, mappings, claimed, true);
+    found = find(memory, mappings, claimed, kMostLooks);
   }
   if (counted && !counted->agrees(found)) {
     messages.push_back(

@@ -13,6 +13,7 @@
 namespace heapledger {
 namespace {
 
+constexpr std::uint64_t kPage = 4096;
 constexpr std::size_t kMostThreads = 1u << 20;
 constexpr std::uint64_t kTcbAlignment = 64;
 constexpr std::uint64_t kMostPthread = 8192;  // bytes of struct pthread before its list node
@@ -58,11 +59,12 @@ std::set<Address> find_by_shape(const Memory& memory, const Mappings& mappings) 
       continue;
     }
     Window window(memory);
-    for (Address at = (mapping.range.begin + 63) & ~(kTcbAlignment - 1);
-         at + 24 <= mapping.range.end; at += kTcbAlignment) {
+    Address at = (mapping.range.begin + 63) & ~(kTcbAlignment - 1);
+    while (at < mapping.range.end && mapping.range.end - at >= 24) {
       if (is_tcb(window, at)) {
         tcbs.insert(at);
       }
+      at = window.word(at) ? at + kTcbAlignment : (at | (kPage - 1)) + 1;
     }
   }
   return tcbs;

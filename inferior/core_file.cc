@@ -14,6 +14,7 @@ namespace heapledger {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kMostMissing = std::uint64_t{64} << 30;  // bytes; qemu's guests, the heap of a JVM
 
 template <typename T>
 std::optional<T> value_at(std::span<const std::byte> bytes, std::uint64_t at) {
@@ -149,18 +150,54 @@ const MappedFile* file_at(const std::vector<MappedFile>& files, Address address)
   return nullptr;
 }
 
+// Of two that overlap the first one stays.
+void make_disjoint(Mappings& mappings) {
+  Address end = 0;
+  std::erase_if(mappings, [&](const Mapping& mapping) {
+    if (mapping.range.empty() || mapping.range.begin < end) return true;
+    end = mapping.range.end;
+    return false;
+  });
+}
+
+// An end past the last address is no segment of a process.
+bool shows_memory(const ElfSegment& segment) {
+  return segment.type == PT_LOAD && segment.memory_size != 0 &&
+         segment.memory_size <= UINT64_MAX - kPage - segment.address;
+}
+
+// Each byte of a core is one place of memory. Else a small file could stand for terabytes.
+Result<void> check_overlap(const ElfFile& core) {
+  std::uint64_t shown = 0;
+  for (const ElfSegment& segment : core.segments()) {
+    if (segment.type == PT_LOAD) shown += in_file(core, segment).size();
+    if (shown > core.bytes().size()) return fail("cannot read {}: its segments overlap", core.name());
+  }
+  return {};
+}
+
 void add_segments(CoreFile& core, const std::vector<MappedFile>& files) {
+  std::uint64_t missing = 0;
   for (const ElfSegment& segment : core.elf->segments()) {
-    if (segment.type != PT_LOAD || segment.memory_size == 0) continue;
+    if (!shows_memory(segment)) continue;
     Mapping mapping = mapping_of(segment);
-    const std::uint64_t present = in_file(*core.elf, segment).size();
+    const std::uint64_t present = std::min(in_file(*core.elf, segment).size(), segment.memory_size);
     if (const MappedFile* file = file_at(files, mapping.range.begin)) {
       make_file(mapping, *file, segment.file_size != 0);
     }
-    if (mapping.writable) core.bytes_cut_off += segment.file_size - present;
+    // What is not in the file is looked through page by page, in vain: for minutes, were it more.
+    const bool is_missed = mapping.readable && (!mapping.is_file() || mapping.shared);
+    if (is_missed && segment.memory_size - present > kMostMissing - missing) {
+      mapping.readable = false;
+      core.bytes_not_shown += segment.memory_size;
+    } else if (is_missed) {
+      missing += segment.memory_size - present;
+    }
+    if (mapping.writable) core.bytes_cut_off += segment.file_size - in_file(*core.elf, segment).size();
     core.mappings.push_back(std::move(mapping));
   }
-  std::sort(core.mappings.begin(), core.mappings.end(), by_address);
+  std::stable_sort(core.mappings.begin(), core.mappings.end(), by_address);
+  make_disjoint(core.mappings);
 }
 
 void add_left_out(Mappings& mappings, const std::vector<MappedFile>& files) {
@@ -174,7 +211,7 @@ void add_left_out(Mappings& mappings, const std::vector<MappedFile>& files) {
     }
   }
   mappings.insert(mappings.end(), left_out.begin(), left_out.end());
-  std::sort(mappings.begin(), mappings.end(), by_address);
+  std::stable_sort(mappings.begin(), mappings.end(), by_address);
 }
 
 void name_kernels(Mappings& mappings, const AuxiliaryVector& auxiliary) {
@@ -218,6 +255,10 @@ std::string missing_evidence(const CoreFile& core) {
     return "the core file has no private memory (see coredump_filter in core(5)): stacks and the heap "
            "are missing";
   }
+  if (core.bytes_not_shown != 0) {
+    return fmt::format("the core file lists {} bytes of memory without their contents",
+                       core.bytes_not_shown);
+  }
   return "";
 }
 
@@ -225,6 +266,7 @@ Result<CoreFile> read_core_file(const std::string& path) {
   auto elf = ElfFile::open(path);
   if (!elf) return tl::unexpected(elf.error());
   if ((*elf)->type() != ET_CORE) return fail("{} is no core file", path);
+  if (auto checked = check_overlap(**elf); !checked) return tl::unexpected(checked.error());
   CoreFile core{.elf = *elf};
   const auto auxiliary = auxiliary_vector(find_note(**elf, NT_AUXV));
   core.entry = value_of(auxiliary, AT_ENTRY);
@@ -232,6 +274,7 @@ Result<CoreFile> read_core_file(const std::string& path) {
   const std::vector<MappedFile> files = mapped_files(find_note(**elf, NT_FILE));
   add_segments(core, files);
   add_left_out(core.mappings, files);
+  make_disjoint(core.mappings);
   name_kernels(core.mappings, auxiliary);
   core.stack_left_out = has_no_bytes(core, value_of(auxiliary, AT_RANDOM));
   if (auto modules = ModuleList::read(0, core.mappings, CoreMemory(core.elf, {}))) {

@@ -35,6 +35,8 @@ struct CoreFile {
   // Of writable memory, bytes that the file was cut off before. What a filter left out
   // (coredump_filter) is not counted here: it reads as missing.
   std::uint64_t bytes_cut_off = 0;
+  // Of memory the file has nothing of, what is too much to be looked for: it counts as not readable.
+  std::uint64_t bytes_not_shown = 0;
   bool stack_left_out = false;  // and with it all private memory: coredump_filter, core(5)
 };
 

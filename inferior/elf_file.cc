@@ -155,6 +155,11 @@ Result<void> ElfFile::Impl::read_segments(Elf* elf) {
   if (elf_getphdrnum(elf, &count) != 0) {
     return fail("cannot read {}: {}", name, elf_errmsg(-1));
   }
+  // Each lookup of an address goes through them; a core has one for each mapping.
+  constexpr std::size_t kMostSegments = 256;
+  if (count > kMostSegments && header.e_type != ET_CORE) {
+    return fail("cannot read {}: {} program headers", name, count);
+  }
   for (std::size_t i = 0; i < count; ++i) {
     GElf_Phdr h;  // a copy: the table may be unaligned
     if (gelf_getphdr(elf, static_cast<int>(i), &h) == nullptr) {

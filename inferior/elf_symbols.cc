@@ -90,6 +90,7 @@ ElfSymbol ElfSymbols::make(std::uint32_t number, const Elf64_Sym& s) const {
 // Hostile files can make every name equal or every hash collide; the number of probes of one insert
 // is therefore bounded, what finds no place within it is not found by name.
 constexpr std::size_t kMostProbes = 4096;
+constexpr std::size_t kMostFound = 64;  // functions of one name
 
 void ElfSymbols::index_names() const {
   std::vector<std::uint32_t> numbers;
@@ -159,7 +160,7 @@ std::vector<ElfSymbol> ElfSymbols::functions(std::string_view name) const {
     if (is_function(symbol) && !known) {
       found.push_back(make(number, symbol));
     }
-    return true;
+    return found.size() < kMostFound;
   });
   return found;
 }

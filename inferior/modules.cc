@@ -23,6 +23,7 @@ namespace heapledger {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kMostVdso = 1 << 20;  // bytes
 constexpr std::string_view kDeleted = " (deleted)";
 
 Address page_floor(Address a) { return a & ~(kPage - 1); }
@@ -54,7 +55,9 @@ std::shared_ptr<const ElfFile> image_in_memory(const Memory& memory, const Modul
     if (h.p_type != PT_LOAD || h.p_filesz == 0) {
       continue;
     }
-    if (h.p_offset > kMostImage || h.p_filesz > kMostImage) {
+    // A header is believed when memory has the last byte it promises.
+    if (h.p_offset > kMostImage || h.p_filesz > kMostImage ||
+        !memory.read_value<char>(module.bias + h.p_vaddr + h.p_filesz - 1)) {
       return nullptr;
     }
     image.resize(std::max<std::size_t>(image.size(), h.p_offset + h.p_filesz));
@@ -174,7 +177,7 @@ std::optional<Module> Finder::module_at(const Mapping& first) {
       module.elf = image_in_memory(memory_, module, headers);
     }
   } else {
-    std::vector<std::byte> image(first.range.size());
+    std::vector<std::byte> image(std::min(first.range.size(), kMostVdso));
     image.resize(memory_.read_up_to(first.range.begin, image));
     if (auto elf = ElfFile::from_bytes(std::move(image), first.name)) {
       module.elf = *elf;
@@ -257,11 +260,15 @@ std::string soname_of(const Module& module) { return module.elf ? module.elf->so
 }  // namespace
 
 bool is_image_of(const ElfFile& file, Address bias, const Memory& memory) {
+  std::uint64_t compared = 0;
   for (const ElfSegment& segment : file.segments()) {
     if (segment.type != PT_NOTE && segment.type != PT_PHDR) {
       continue;
     }
     const auto expected = file.at(segment.address, segment.file_size);
+    if ((compared += expected.size()) > file.bytes().size()) {
+      return false;  // the same bytes again and again
+    }
     std::vector<std::byte> found(expected.size());
     if (!memory.read(bias + segment.address, found) ||
         !std::equal(found.begin(), found.end(), expected.begin())) {

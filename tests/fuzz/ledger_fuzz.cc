@@ -116,7 +116,7 @@ void look_at(const Ledger& ledger) {
     fuzz::require(ledger.stack(a.stack).size() <= Ledger::kMaxStack);
     ledger.tid(a);
     ledger.age_ms(a);
-    fuzz::require(ledger.find(a.block.start) != nullptr);
+    fuzz::require(ledger.find(a.block.start).has_value());
   }
 }
 

@@ -138,6 +138,46 @@ TEST_F(CoreFileByHand, WhatWasCutOffIsCounted) {
   EXPECT_EQ(read(kHeap), 0u);
 }
 
+TEST_F(CoreFileByHand, MappingsAreDisjointWhateverItSays) {
+  segment(kData, 0x2000, PF_R | PF_W, 0x1000);
+  segment(kData + 0x1000, 0x2000, PF_R, 0x1000);
+  segment(UINT64_MAX - 0xfff, 0x2000, PF_R, 0x1000);
+  files({{kText, kText + 0x2000, 0, "/a"}, {kText + 0x1000, kText + 0x3000, 0, "/b"}});
+  const auto core = open();
+  ASSERT_TRUE(core) << core.error().message;
+  EXPECT_EQ(text(*core), "400000-402000 r-xp 0 /a\n500000-502000 rw-p 0 \n");
+}
+
+TEST_F(CoreFileByHand, ABodyThatIsShownTwiceIsRefused) {
+  segment(kData, 0x1000, PF_R | PF_W, 0x1000);
+  segment(kHeap, 0x1000, PF_R | PF_W, 0x1000);
+  std::vector<std::byte> file = testing::elf_image(ET_CORE, segments_);
+  Elf64_Phdr second;
+  std::byte* const header = file.data() + sizeof(Elf64_Ehdr) + sizeof second;
+  std::memcpy(&second, header, sizeof second);
+  second.p_offset -= 0x1000;
+  second.p_filesz = 0x2000;
+  std::memcpy(header, &second, sizeof second);
+  path_ = std::filesystem::temp_directory_path() / "heapledger_core_twice_test";
+  std::ofstream(path_, std::ios::binary)
+      .write(reinterpret_cast<const char*>(file.data()), std::streamsize(file.size()));
+  const auto core = read_core_file(path_);
+  ASSERT_FALSE(core);
+  EXPECT_NE(core.error().message.find("its segments overlap"), std::string::npos);
+}
+
+TEST_F(CoreFileByHand, TerabytesWithoutContentsAreNotLookedFor) {
+  segment(kData, 0x1000, PF_R | PF_W, 0x1000);
+  segment(kHeap, std::uint64_t{1} << 30, PF_R | PF_W, 0);
+  segment(kHeap << 20, std::uint64_t{1} << 45, PF_R | PF_W, 0);
+  const auto core = open();
+  ASSERT_TRUE(core) << core.error().message;
+  EXPECT_EQ(text(*core),
+            "500000-501000 rw-p 0 \n600000-40600000 rw-p 0 \n60000000000-260000000000 -w-p 0 \n");
+  EXPECT_EQ(missing_evidence(*core),
+            "the core file lists 35184372088832 bytes of memory without their contents");
+}
+
 TEST_F(CoreFileByHand, OtherFilesAreRefused) {
   type_ = ET_EXEC;
   EXPECT_FALSE(open());

@@ -14,6 +14,8 @@
 #include <set>
 #include <thread>
 
+#include "tests/inferior/elf_image.h"
+
 namespace heapledger {
 namespace {
 
@@ -218,6 +220,14 @@ TEST(ElfFile, TruncatedFilesAreErrors) {
     const auto message = error_of({whole.begin(), whole.begin() + static_cast<long>(size)});
     EXPECT_NE(message.find("truncated"), std::string::npos) << size << ": " << message;
   }
+}
+
+TEST(ElfFile, HundredsOfProgramHeadersAreRefusedButInCores) {
+  const std::vector<testing::Segment> many(300, {0x1000, "", 0});
+  EXPECT_TRUE(ElfFile::from_bytes(testing::elf_image(ET_CORE, many), "core"));
+  const auto file = ElfFile::from_bytes(testing::elf_image(ET_DYN, many), "library");
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().message, "cannot read library: 300 program headers");
 }
 
 TEST(ElfFile, AnyTruncationOrDamageIsSurvived) {

@@ -17,7 +17,7 @@ demo_packages=(
 test_packages=(
   "${demo_packages[@]}"
   binutils clang clang-14 libclang-rt-14-dev musl-tools
-  python3 util-linux valgrind gdbserver libbenchmark-dev
+  python3 util-linux valgrind gdbserver libjemalloc2 libbenchmark-dev
   bash git jq lua5.4 sqlite3
   lighttpd redis-server
 )

@@ -138,7 +138,6 @@ TEST(Modules, OfEveryLinkMode) {
   }
 }
 
-#ifdef HAVE_MUSL
 TEST(Modules, OfMuslProgramHaveMuslAsLibc) {
   const Child child = Child::started(PROGRAMS "/stops_musl");
   const auto modules = modules_of(child.pid());
@@ -148,7 +147,6 @@ TEST(Modules, OfMuslProgramHaveMuslAsLibc) {
   EXPECT_EQ(libc->elf->functions("malloc").size(), 1u);
   EXPECT_EQ(std::count_if(modules.begin(), modules.end(), is_libc), 1);
 }
-#endif
 
 TEST(Modules, LibraryLoadedTwiceIsTwoModules) {
   const std::string path = copy_of_library("twice.so");

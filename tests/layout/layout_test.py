@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folders' law: a folder includes only itself and what stands below it (ARCHITECTURE.md), only the
+"""The folders' law and the tests': what is missing fails.
+
+The folders' law: a folder includes only itself and what stands below it (ARCHITECTURE.md), only the
 front ends know a debugger or Python, includes are written from the repository's root, and every source
 says its licence in its first lines."""
 
@@ -47,6 +49,22 @@ def violations(folder: str, name: str, text: str) -> list[str]:
     return found
 
 
+# A test that says it was skipped, or is left out of the build, because something is not installed: its
+# run would be green. None may be; one that has to goes here, with its file and line, and is printed.
+SKIPPED: list[str] = []
+SKIP = re.compile(r"GTEST_SKIP|\bskipTest\b|\bSkipTest\b|unittest\.skip|SKIP_RETURN_CODE|"
+                  r"SKIP_REGULAR_EXPRESSION|\bDISABLED_|^\s*#\s*if(def|\s+defined).*HAVE_")
+FIND = re.compile(r"^[^#\n]*\b(find_(?:package|program|library|path|file)\([^)]*\))", re.M)
+
+
+def skips(text: str, name: str) -> list[str]:
+    """Lines that may leave a test out, and what a CMakeLists.txt looks for without requiring it."""
+    found = [line.strip() for line in text.splitlines() if SKIP.search(line)]
+    if name == "CMakeLists.txt":
+        found += [call for call in FIND.findall(text) if "REQUIRED" not in call]
+    return found
+
+
 def tracked_files() -> list[Path]:
     listed = subprocess.run(["git", "-c", f"safe.directory={SOURCE}", "-C", str(SOURCE), "ls-files"],
                             capture_output=True, text=True, check=True).stdout
@@ -84,6 +102,27 @@ class Layout(unittest.TestCase):
                     missing.append(str(path))
         self.assertGreater(looked_at, 30)
         self.assertEqual(missing, [])
+
+    def test_nothing_is_skipped_for_what_is_missing(self) -> None:
+        found, looked_at = [], 0
+        for path in tracked_files():
+            if path.name == "layout_test.py" or path.suffix not in (".cc", ".h", ".py", ".txt", ".sh", ".json"):
+                continue
+            looked_at += 1
+            found += [f"{path}: {line}" for line in skips((SOURCE / path).read_text(), path.name)]
+        self.assertGreater(looked_at, 300)
+        print("skipped, with a reason:", *SKIPPED, sep="\n    ")
+        self.assertEqual(sorted(found), sorted(SKIPPED))
+
+    def test_skips_are_seen(self) -> None:
+        for text in ("  GTEST_SKIP() << why;", "@unittest.skipUnless(x, y)", "self.skipTest('x')",
+                     "set_tests_properties(a PROPERTIES SKIP_RETURN_CODE 77)", "TEST(A, DISABLED_B) {",
+                     "#ifdef HAVE_MUSL"):
+            self.assertEqual(skips(text, "a_test.cc"), [text.strip()])
+        for text in ("find_program(MUSL_GCC musl-gcc)", "find_package(GTest)", "find_library(A\n  a)"):
+            self.assertEqual(len(skips(text, "CMakeLists.txt")), 1, text)
+        self.assertEqual(skips("find_library(A liba.so\n  REQUIRED)", "CMakeLists.txt"), [])
+        self.assertEqual(skips("# find_package(A)\n", "CMakeLists.txt"), [])
 
 
 if __name__ == "__main__":

@@ -166,7 +166,6 @@ TEST(DerivedRules, AreWhatTheCompilerSaysOfThisProgram) {
   expect_as_compiled("/proc/self/exe", 10'000);
 }
 
-#ifdef ENTRY_POINTS_MUSL
 TEST(DerivedRules, CoverMusl) {
   const auto elf = ElfFile::open(ENTRY_POINTS_MUSL);
   ASSERT_TRUE(elf);
@@ -181,4 +180,3 @@ TEST(DerivedRules, CoverMusl) {
     EXPECT_EQ(at(name), "rsp+8") << name;
   }
 }
-#endif

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 
+#include "tests/heap/made_mallocng.h"
 #include "tests/support/stopped_program.h"
 
 namespace heapledger::test {
@@ -123,6 +124,17 @@ TEST_P(MallocngWalk, ACircleOfMetaAreasEnds) {
   ASSERT_EQ(damaged.messages.size(), 1u);
   EXPECT_NE(damaged.messages[0].find("the list of meta areas breaks"), std::string::npos);
   EXPECT_EQ(wrong(damaged), std::vector<std::string>());
+}
+
+TEST(MadeMallocng, EveryBlockIsFound) {
+  const made_mallocng::Process process;
+  const auto walk = walk_mallocng_heap(process.memory, process.mappings(), process.modules());
+  ASSERT_TRUE(walk) << walk.error().message;
+  EXPECT_EQ(walk->messages, std::vector<std::string>());
+  ASSERT_EQ(walk->used.size(), 7u + 1 + 4 + 1);  // small, large, nested, of a mapping of its own
+  EXPECT_EQ(walk->used[0], (Block{made_mallocng::kGroups + 16, 64 - 4 - 20}));
+  EXPECT_EQ(walk->used.back(), (Block{made_mallocng::kOwnMapping + 16, 3 * 4096 - 16 - 4 - 100}));
+  EXPECT_EQ(walk->mapped, 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Musl, MallocngWalk, ::testing::Values("musl", "musl-static"),

@@ -19,6 +19,9 @@ uint64_t reserve_arena(State* s) {
       sys::unmap(base, uint64_t{1} << bits);
       return load(s->arena_word);
     }
+    for (const auto& [begin, end] : s->undumped) {
+      if (begin != 0) sys::leave_out_of_cores(begin, end - begin);
+    }
     s->arena_end = base + word_size(word);
     publish(s->arena_begin, base);
     return word;

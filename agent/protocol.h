@@ -28,7 +28,7 @@ using std::uint64_t;
 using std::uint8_t;
 
 inline constexpr uint64_t kMagic = 0x3152474c50414548;  // "HEAPLGR1", little endian
-inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kVersion = 3;
 
 // Encoded addresses are non-canonical: they equal no user address and point nowhere.
 constexpr uint64_t encode(uint64_t address) { return ~address; }
@@ -407,6 +407,8 @@ struct ThreadEntry {
 };
 inline constexpr uint32_t kThreadTableSize = 8192;
 
+inline constexpr uint32_t kUndumped = 8;
+
 // The state: read-write, private, allocated and configured by the debugger; the rest is the agent's.
 struct State {
   uint64_t magic;
@@ -421,7 +423,10 @@ struct State {
   uint64_t rule_mask;
   uint64_t modules;         // ModuleTable*, swapped as a whole
   uint64_t max_bytes;       // of the arena; 0 = no limit
-  uint64_t reserved0[6];
+  // Begin and end of memory that the agent leaves out of core files (MADV_DONTDUMP) when it reserves its
+  // arena: nobody needs it to read the ledger, and of a text that was written to the kernel would dump
+  // every page. 0: none.
+  uint64_t undumped[kUndumped][2];
   // Arena: reserved PROT_NONE and MADV_DONTDUMP, opened from the front. agent.
   uint64_t arena_begin;
   uint64_t arena_end;

@@ -26,6 +26,9 @@ namespace sys {
 inline constexpr long kMmap = 9, kMprotect = 10, kMunmap = 11, kRtSigprocmask = 14, kMadvise = 28,
                       kShmctl = 31, kArchPrctl = 158, kGettid = 186, kPrlimit = 302;
 
+inline void leave_out_of_cores(uint64_t begin, uint64_t bytes) {
+  syscall6(kMadvise, begin, bytes, 16 /*MADV_DONTDUMP*/);
+}
 // Address space without memory: PROT_NONE, private, not reserved, left out of core files.
 // Far from where the program maps its own, so that its addresses stay what they were.
 inline uint64_t reserve(uint64_t bytes) {
@@ -39,7 +42,7 @@ inline uint64_t reserve(uint64_t bytes) {
     if (hint == 0 || uint64_t(p) == hint) break;
     syscall6(kMunmap, uint64_t(p), bytes);
   }
-  syscall6(kMadvise, uint64_t(p), bytes, 16 /*MADV_DONTDUMP*/);
+  leave_out_of_cores(uint64_t(p), bytes);
   return uint64_t(p);
 }
 inline void unmap(uint64_t begin, uint64_t bytes) { syscall6(kMunmap, begin, bytes); }

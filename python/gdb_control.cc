@@ -102,16 +102,13 @@ void GdbControl::fill_reserves() {
     }
     return most;
   };
-  if (left(true) < kCodeReserve / 4) {
-    if (const auto code = map(kCodeReserve, true, {})) {
-      reserves_.push_back({{*code, *code + kCodeReserve}, true, *code});
-    }
-  }
-  if (left(false) >= kDataReserve / 4) return;
-  if (const auto data = map(kDataReserve, false, {})) {
-    const std::uint64_t arguments[] = {*data, kDataReserve, MADV_DONTDUMP};
+  for (const auto& [size, executable] : {std::pair(kCodeReserve, true), std::pair(kDataReserve, false)}) {
+    if (left(executable) >= size / 4) continue;
+    const auto at = map(size, executable, {});
+    if (!at) continue;
+    const std::uint64_t arguments[] = {*at, size, MADV_DONTDUMP};
     (void)system_call(SYS_madvise, arguments);
-    reserves_.push_back({{*data, *data + kDataReserve}, false, *data});
+    reserves_.push_back({{*at, *at + size}, executable, *at});
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <x86intrin.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -51,12 +52,24 @@ Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& co
   agent.data_range = {*data, *data + data_size};
   agent.control = *data;
   agent.state = *data + kPage;
-  const agent::State* state = configured(config, agent.state + kStateSize);
+  agent.rule_cache = {agent.state + kStateSize, agent.state + kStateSize + kRulesSize};
+  const agent::State* state = configured(config, agent.rule_cache.begin);
   auto head = std::as_bytes(std::span(state, 1)).first(offsetof(agent::State, odd));
   if (auto done = control.write_data(agent.state, head); !done) return tl::unexpected(done.error());
   auto done = control.write_code(agent.image, image.place(agent.image, agent.control, agent.state));
   if (!done) return tl::unexpected(done.error());
   return agent;
+}
+
+Result<void> leave_out_of_cores(TargetControl& control, const AgentMemory& agent,
+                                std::span<const AddressRange> ranges) {
+  decltype(agent::State::undumped) pairs = {};
+  for (std::size_t i = 0; i < std::min<std::size_t>(ranges.size(), agent::kUndumped); ++i) {
+    pairs[i][0] = ranges[i].begin;
+    pairs[i][1] = ranges[i].end;
+  }
+  return control.write_data(agent.state + offsetof(agent::State, undumped),
+                            std::as_bytes(std::span(pairs)));
 }
 
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active) {
@@ -85,7 +98,8 @@ Result<std::optional<AgentMemory>> find_agent(const Memory& memory, const Mappin
       agent.image_range = {base, header->image_end};
       agent.control = header->control;
       agent.state = header->state;
-      agent.data_range = {header->control, header->state + kStateSize + kRulesSize};
+      agent.rule_cache = {agent.state + kStateSize, agent.state + kStateSize + kRulesSize};
+      agent.data_range = {header->control, agent.rule_cache.end};
       newest = agent;
     }
   }

@@ -4,6 +4,7 @@
 // dlopen, no file, no call in the inferior: safe whatever locks its threads hold.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "agent/protocol.h"
@@ -25,10 +26,15 @@ struct AgentMemory {
   AddressRange data_range;
   Address control = 0;
   Address state = 0;
+  AddressRange rule_cache;  // of data_range
 };
 
 // Allocates, configures and writes; the agent stays inactive.
 Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& config);
+
+// Memory that is not needed in core files; at most agent::kUndumped ranges count. Before it is active.
+Result<void> leave_out_of_cores(TargetControl& control, const AgentMemory& agent,
+                                std::span<const AddressRange> ranges);
 
 // Control::active.
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active);

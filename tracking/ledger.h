@@ -52,7 +52,7 @@ struct LedgerCounters {
   std::uint64_t in_flight = 0;       // calls in progress at the stop
   std::uint64_t frames_walked = 0;
   std::uint64_t frames_reused = 0;
-  std::uint64_t ledger_bytes = 0;  // opened memory of the arena
+  std::uint64_t ledger_bytes = 0;  // its state and the opened memory of its arena
 };
 
 class Ledger {

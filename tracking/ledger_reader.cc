@@ -68,7 +68,7 @@ Result<void> LedgerReader::read_state() {
   c.dropped = s.dropped;
   c.dropped_mappings = s.dropped_mappings;
   c.dropped_stacks = s.dropped_stacks;
-  c.ledger_bytes = s.arena_opened;
+  c.ledger_bytes = sizeof(agent::State) + s.arena_opened;
   return {};
 }
 

@@ -166,6 +166,20 @@ struct Tracker::Impl {
     announcements.hooks(redirects.installed(), redirects.islands(), code);
   }
 
+  // Unwind rules and the text that was patched: a core has no use for the ones, and a file for the other.
+  std::vector<AddressRange> undumped(const Mappings& mappings) {
+    std::vector<AddressRange> ranges = publisher.memory();
+    ranges.push_back(agent->rule_cache);
+    for (const auto& hook : patcher.installed()) {
+      const Mapping* text = find_mapping(mappings, hook->patched);
+      if (text == nullptr || !text->is_file()) continue;
+      if (std::find(ranges.begin(), ranges.end(), text->range) == ranges.end()) {
+        ranges.push_back(text->range);
+      }
+    }
+    return ranges;
+  }
+
   void retire_agent() {
     if (!agent) return;
     for (const AddressRange& r : current_memory()) former_memory.push_back(r);
@@ -247,6 +261,7 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
     return fail("cannot hook malloc: {}", reason);
   }
   auto ready = t.publish_rules(false);
+  if (ready) ready = leave_out_of_cores(t.control, *t.agent, t.undumped(picture->mappings));
   if (ready) ready = set_active(t.control, *t.agent, true);
   if (!ready) {
     (void)t.remove_hooks();

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The core of a tracked process has the stacks of its blocks and says what the live process said. It is
-not larger than that of the same process untracked by more than 10 % and what the ledger touched. (Of a
-small process it is: the agent, its tables and the text that was patched are 2 to 3 MB.)"""
+not larger than that of the same process untracked by more than 10 % and what the ledger touched."""
 
 import resource
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import harness
 
 PROGRAM = "many_blocks"
-BLOCKS = 1_000_000
 
 
 class TrackedCore(harness.DebuggerTest):
@@ -18,12 +16,12 @@ class TrackedCore(harness.DebuggerTest):
         pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
         self.assertEqual(pattern, "core", "the kernel must write cores into the working folder")
 
-    def crash(self, *before: str) -> tuple[harness.Session, dict[str, harness.Answer], Path]:
+    def crash(self, blocks: int, *before: str) -> tuple[harness.Session, dict[str, harness.Answer], Path]:
         """The kernel's core of the program stopped with all its blocks, and what was said there."""
         limit = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (limit[1], limit[1]))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_CORE, limit)
-        session = harness.Session(PROGRAM, str(BLOCKS))
+        session = harness.Session(PROGRAM, str(blocks))
         for words in before:
             session.leaks(words)
         session.pass_signal("SIGQUIT")
@@ -37,9 +35,15 @@ class TrackedCore(harness.DebuggerTest):
         self.assertEqual(len(cores), 1, outcome.text[-2000:])
         return session, said, cores[0]
 
-    def test_stacks_classes_and_size(self) -> None:
-        _, live, core = self.crash()
-        _, _, untracked = self.crash("auto off")
+    def test_of_a_large_heap(self) -> None:
+        self.play(200_000)
+
+    def test_of_a_small_program(self) -> None:
+        self.play(100)
+
+    def play(self, blocks: int) -> None:
+        _, live, core = self.crash(blocks)
+        _, _, untracked = self.crash(blocks, "auto off")
         later = harness.Session(PROGRAM)
         later.open_core(core)
         again = {words: later.leaks_json(words) for words in ("top", "--show-kinds all")}
@@ -49,7 +53,7 @@ class TrackedCore(harness.DebuggerTest):
             return [(g["bytes"], g["count"], [f["function"] for f in g["stack"]])
                     for g in answer.value["groups"]]
         self.assertEqual(stacks(again["top"]), stacks(live["top"]), outcome.text[-2000:])
-        self.assertEqual(stacks(live["top"])[0][:2], (48 * BLOCKS, BLOCKS))
+        self.assertEqual(stacks(live["top"])[0][:2], (48 * blocks, blocks))
         self.assertIn("main", stacks(live["top"])[0][2])
         self.assertEqual(again["--show-kinds all"].value["summary"],
                          live["--show-kinds all"].value["summary"])

@@ -197,7 +197,7 @@ TEST(Ledger, SumsCountersOfAllThreads) {
   EXPECT_EQ(c.dropped_mappings, 12u);
   EXPECT_EQ(c.dropped_stacks, 13u);
   EXPECT_EQ(c.in_flight, 0u);
-  EXPECT_EQ(c.ledger_bytes, agent.state->arena_opened);
+  EXPECT_EQ(c.ledger_bytes, sizeof(agent::State) + agent.state->arena_opened);
 }
 
 TEST(Ledger, OwnsItsStateAndArena) {

@@ -5,7 +5,22 @@
 
 #include <algorithm>
 
+#include "commands/spelling.h"
+
 namespace heapledger {
+namespace {
+
+std::string unknown(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Command& command : commands()) {
+    if (!command.name.empty()) names.push_back(command.name);
+  }
+  const auto word = meant(name, names);
+  return fmt::format("unknown command '{}'{}: `leaks help` lists them", name,
+                     word ? fmt::format(", did you mean {}", *word) : "");
+}
+
+}  // namespace
 
 std::span<const Command> commands() {
   static const std::vector<Command> table = {
@@ -23,7 +38,7 @@ Result<const Command*> find_command(std::string_view name) {
     if (!command.name.empty() && command.name.starts_with(name)) candidates.push_back(&command);
   }
   if (candidates.size() == 1) return candidates.front();
-  if (candidates.empty()) return fail("unknown command '{}': `leaks help` lists them", name);
+  if (candidates.empty()) return fail("{}", unknown(name));
   std::vector<std::string> names;
   for (const Command* candidate : candidates) names.push_back(candidate->name);
   std::sort(names.begin(), names.end());

@@ -12,6 +12,7 @@ constexpr const char* kNeedALedger[] = {"top", "block 0x1000"};
 
 TEST_F(BadInput, UnknownAndAmbiguousCommands) {
   EXPECT_EQ(error("nonsense"), "unknown command 'nonsense': `leaks help` lists them");
+  EXPECT_EQ(error("tpo"), "unknown command 'tpo', did you mean top: `leaks help` lists them");
   EXPECT_EQ(error("st"), "ambiguous command 'st': start, status, stop");
   EXPECT_EQ(error("help nonsense"), "unknown command 'nonsense': `leaks help` lists them");
 }

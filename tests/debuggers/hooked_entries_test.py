@@ -64,7 +64,8 @@ class HookedEntries(harness.DebuggerTest):
     # Breakpoints.
 
     def hits_of_malloc(self, places: list[list[str]]) -> list[str]:
-        return [place[1] for place in places if place and "libc_malloc" in place[0]]
+        """Who called it. LLDB up to 16 has no name for a function that only a debug file describes."""
+        return [place[1] for place in places if place and (not place[0] or "libc_malloc" in place[0])]
 
     def test_breakpoint_by_name_is_hit_once_a_call(self) -> None:
         resume = harness.DEBUGGERS[harness.DEBUGGER].resume

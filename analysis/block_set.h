@@ -38,6 +38,9 @@ class BlockSet {
   void remove(const BlockSet& others) {
     for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= ~others.words_[i];
   }
+  void keep(const BlockSet& others) {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= others.words_[i];
+  }
   bool empty() const {
     for (std::size_t i = 0; i < words_.size(); ++i) {
       if (words_[i] != 0) return false;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Most of what heads a lost group is told at a glance: no other lost block points to it. What such
-// blocks lead to is theirs. Only where that leaves something over - cycles that nothing leads to, and
-// what hangs on them - components have to be searched for, there.
+// blocks lead to is theirs. Where that leaves something over - cycles that nothing leads to, and what
+// hangs on them - blocks that point to each other are a group, and one that no other group points to has
+// a head. Only where groups run in a circle themselves components have to be searched for, there.
 #include "analysis/heads.h"
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "analysis/components.h"
 #include "analysis/flood.h"
 #include "analysis/heuristics.h"
+#include "analysis/two_way_groups.h"
 #include "analysis/workers.h"
 
 namespace heapledger {
@@ -59,30 +61,42 @@ class HeadChoice {
   HeadChoice(const ScanInput& input, const BlockSet& maybe_objects, const Graph& graph)
       : input_(input), maybe_objects_(maybe_objects), graph_(graph), is_vtable_(input.memory, input.roots) {}
 
-  // Of the components of `set` into which no pointer leads from another one, by address.
-  std::vector<std::uint32_t> heads(const BlockSet& set, const Components& components) {
-    std::vector<bool> led(components.count());  // a pointer comes from another component
-    BlockSet started(graph_.count());           // a start pointer comes from its own
-    set.for_each([&](std::uint32_t b) {
-      for_each_pointer(graph_, set, b, [&](const Edge& edge) {
-        const std::uint32_t target = components.of(edge.target);
-        if (target != components.of(b)) {
-          led[target] = true;
-        } else if (edge.is_start()) {
-          started.insert(edge.target);
-        }
+  // Of the parts of `set` into which no pointer leads from another part, by address. parts.of(b) is a
+  // number below the graph's count.
+  template <typename Parts>
+  std::vector<std::uint32_t> heads(const BlockSet& set, const Parts& parts) {
+    constexpr std::uint32_t kTogether = 64;  // blocks whose targets are asked for at once
+    BlockSet led(graph_.count());            // parts: a pointer comes from another one
+    BlockSet started(graph_.count());        // a start pointer comes from its own part
+    for (std::uint32_t at = 0; at < graph_.count(); at += kTogether) {
+      const std::uint32_t end = std::min(at + kTogether, graph_.count());
+      set.for_each(at, end, [&](std::uint32_t b) {
+        for_each_pointer(graph_, set, b,
+                         [&](const Edge& e) { __builtin_prefetch(&graph_.nodes[e.target]); });
       });
-    });
-    std::vector<std::uint32_t> best(components.count(), kNoParent);
+      set.for_each(at, end, [&](std::uint32_t b) {
+        for_each_pointer(graph_, set, b, [&](const Edge& edge) {
+          const std::uint32_t target = parts.of(edge.target);
+          if (target != parts.of(b)) {
+            led.insert(target);
+          } else if (edge.is_start()) {
+            started.insert(edge.target);
+          }
+        });
+      });
+    }
+    HugeArray<std::uint32_t> best(graph_.count());  // by part: its head's number + 1
     set.for_each([&](std::uint32_t b) {
-      const std::uint32_t component = components.of(b);
-      if (led[component]) return;
-      std::uint32_t& head = best[component];
-      if (head == kNoParent || is_better(b, head, started)) head = b;
+      const std::uint32_t part = parts.of(b);
+      if (led.contains(part)) return;
+      std::uint32_t& head = best[part];
+      if (head == 0 || is_better(b, head - 1, started)) head = b + 1;
     });
-    std::erase(best, kNoParent);
-    std::sort(best.begin(), best.end());
-    return best;
+    std::vector<std::uint32_t> heads;
+    set.for_each([&](std::uint32_t b) {
+      if (best[parts.of(b)] == b + 1) heads.push_back(b);
+    });
+    return heads;
   }
 
  private:
@@ -116,12 +130,22 @@ class Classifier {
     BlockSet sources = lost_.copy();
     sources.remove(held);
     if (!flood.run(in_order(members(sources), order), open)) return false;
-    if (!open.empty()) {
-      const auto heads = heads_of_cycles(open, maybe_objects);
-      if (!heads) return false;
+    BlockSet heads(graph_.count());
+    const auto lead_from = [&](const std::vector<std::uint32_t>& found) {
+      for (const std::uint32_t head : found) heads.insert(head);
       open = held.copy();
-      for (const std::uint32_t head : *heads) open.take(head);
-      if (!flood.run(in_order(*heads, order), open)) return false;
+      open.remove(heads);
+      return flood.run(in_order(found, order), open);
+    };
+    if (!open.empty()) {
+      BlockSet left = open.copy();
+      const auto of_groups = heads_of<TwoWayGroups>(left, maybe_objects);
+      if (!of_groups || !lead_from(*of_groups)) return false;
+      left.keep(open);
+      if (!left.empty()) {
+        const auto of_components = heads_of<Components>(left, maybe_objects);
+        if (!of_components || !lead_from(*of_components)) return false;
+      }
     }
     lost_.for_each([&](std::uint32_t b) { graph_.set(b, verdict(b, order)); });
     return true;
@@ -178,11 +202,12 @@ class Classifier {
   }
 
   // Of `left`, which no block outside of it leads to. Its blocks have no label yet, nor afterwards.
-  std::optional<std::vector<std::uint32_t>> heads_of_cycles(const BlockSet& left,
-                                                            const BlockSet& maybe_objects) {
-    Components components(graph_, left);
-    if (!components.find(input_.progress)) return std::nullopt;
-    auto heads = HeadChoice(input_, maybe_objects, graph_).heads(left, components);
+  template <typename Parts>
+  std::optional<std::vector<std::uint32_t>> heads_of(const BlockSet& left,
+                                                     const BlockSet& maybe_objects) {
+    Parts parts(graph_, left);
+    if (!parts.find(input_.progress)) return std::nullopt;
+    auto heads = HeadChoice(input_, maybe_objects, graph_).heads(left, parts);
     left.for_each([&](std::uint32_t b) { graph_.nodes[b].parent = kNoParent; });
     return heads;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/heads.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -17,6 +18,39 @@ TEST(Heads, ACycleHasOneHead) {
   const DrawnHeap heap("a 16 -> b\n b 16 -> c\n c 16 -> a");
   EXPECT_EQ(heap.verdicts(), "a definitely lost\nb indirectly lost\nc indirectly lost\n");
   EXPECT_EQ(heap.verdicts(kValgrind), heap.verdicts());
+}
+
+TEST(Heads, ATwoWayGroupHasOneHead) {
+  const DrawnHeap heap("root global -> r\n r 8\n a 16 -> b\n b 24 -> a, c\n c 24 -> b, d\n d 16 -> c");
+  EXPECT_EQ(heap.verdicts(),
+            "r still reachable\na definitely lost\nb indirectly lost\nc indirectly lost\nd indirectly lost\n");
+}
+
+TEST(Heads, TwoWayGroupsMayRunInACircleThemselves) {
+  // a=b leads to c=d, which leads back; e=f leads to them all in one of the two.
+  const std::string circle = "a 24 -> b, c\n b 16 -> a\n c 24 -> d, a\n d 16 -> c\n";
+  EXPECT_EQ(DrawnHeap(circle).verdicts(),
+            "a definitely lost\nb indirectly lost\nc indirectly lost\nd indirectly lost\n");
+  EXPECT_EQ(DrawnHeap(circle + "e 24 -> f, d\n f 16 -> e").verdicts(),
+            "a indirectly lost\nb indirectly lost\nc indirectly lost\nd indirectly lost\n"
+            "e definitely lost\nf indirectly lost\n");
+  // Beside a group that leads to nobody else: both have a head.
+  const DrawnHeap two(circle + "e 24 -> f\n f 16 -> e");
+  EXPECT_EQ(two.scan().summary()[Verdict::definitely_lost].blocks, 2u);
+}
+
+// A pair is seen although one of the two points to more blocks than are looked at, and leads all of them.
+TEST(Heads, AnArrayWhoseElementsPointBack) {
+  std::string text = "array 400 -> ";
+  std::string elements;
+  for (int i = 0; i < 50; ++i) {
+    text += fmt::format("{}e{}", i == 0 ? "" : ", ", i);
+    elements += fmt::format("e{} 16 -> array\n", i);
+  }
+  const DrawnHeap heap(text + "\n" + elements);
+  const Scan scan = heap.scan();
+  EXPECT_EQ(scan.summary()[Verdict::definitely_lost], (Total{400, 1}));
+  EXPECT_EQ(scan.led_by(heap.number(scan, "array")), (Total{800, 50}));
 }
 
 TEST(Heads, OnlyTheSourceComponentIsDefinite) {

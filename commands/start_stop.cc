@@ -82,6 +82,16 @@ Result<void> run_start(Context& context, const Arguments& arguments) {
   return {};
 }
 
+// A debugger that was killed amid starting or stopping left hooks that record nothing.
+Result<void> remove_left_hooks(Context& context) {
+  const auto removed = context.tracker.remove_left_hooks();
+  if (!removed) return tl::unexpected(removed.error());
+  if (*removed == 0) return fail("process {} is not tracked", context.target.pid());
+  context.target.out(fmt::format("{} hooks that an earlier debugger left: every hooked function is as it "
+                                 "was.\n", *removed));
+  return {};
+}
+
 Result<void> run_stop(Context& context, const Arguments&) {
   auto there = context.stopped_process();
   if (!there) return there;
@@ -89,7 +99,7 @@ Result<void> run_stop(Context& context, const Arguments&) {
     return fail("a core file is not tracked: there is no process");
   }
   context.adopt_once();
-  if (!context.tracker.active()) return fail("process {} is not tracked", context.target.pid());
+  if (!context.tracker.active()) return remove_left_hooks(context);
   auto stopped = context.tracker.stop();
   context.forget_ledger();
   context.stopped_by_user = true;

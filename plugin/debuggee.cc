@@ -2,6 +2,7 @@
 #include "plugin/debuggee.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "commands/judgement.h"
 #include "inferior/elf_file.h"
@@ -22,7 +23,10 @@ struct Debuggee::InCallback {
   InCallback(Debuggee& debuggee_, lldb::SBThread thread) : debuggee(debuggee_) {
     debuggee.target_.enter_callback(thread);
   }
-  ~InCallback() { debuggee.target_.leave_callback(); }
+  ~InCallback() {
+    debuggee.target_.leave_callback();
+    debuggee.control_.goes_on();
+  }
   Debuggee& debuggee;
 };
 
@@ -57,6 +61,8 @@ bool Debuggee::command(lldb::SBDebugger debugger, const std::vector<std::string>
   const CommandResult done = session_.run(words);
   target_.console().end_command();
   arm_exit_call();
+  follow_loader();
+  control_.end_stepping();
   if (done.exit_code) set_exit_code(debugger, *done.exit_code);
   if (!done.ok) {
     result.SetError(done.error.c_str());
@@ -75,6 +81,14 @@ void Debuggee::arm_late_loader() {
   if (loader_breakpoint_.IsValid()) return;
   const Address function = life_.loader_event_function();
   if (function != 0) loader_breakpoint_ = make_loader_breakpoint(sb(), function);
+}
+
+void Debuggee::follow_loader() {
+  const bool attached = life_.has_process() && !life_.launched() &&
+                        target_.kind() == ProcessKind::live_local;
+  if (!attached) return arm_loader_events(sb());
+  if (session_.tracker().active()) return arm_loader_events_only(sb());
+  disarm_loader_events(sb());
 }
 
 Address Debuggee::r_debug_by_symbol() {
@@ -124,12 +138,27 @@ void Debuggee::watched_address(lldb::SBThread thread, Address address) {
 
 void Debuggee::before_launch() {
   note_command_thread(sb().GetDebugger());
+  arm_anew();
   // An earlier run's verdict says nothing about this one.
   if (session_.wants_exit_call()) set_exit_code(sb().GetDebugger(), kNeverJudged);
   if (entry_breakpoint_.IsValid()) return;
   const auto elf = ElfFile::open(target_.program_path());
   if (!elf || (*elf)->has_interpreter() || (*elf)->symbol("__libc_start_main")) return;
   entry_breakpoint_ = make_entry_breakpoint(sb(), (*elf)->entry());
+}
+
+void Debuggee::before_attach() {
+  if (life_.has_process()) return;
+  disarm_loader_events(sb());
+  attaching_ = true;
+}
+
+void Debuggee::before_connect() { arm_anew(); }
+
+// What an attached process had may lack a static program's start.
+void Debuggee::arm_anew() {
+  if (std::exchange(attaching_, false)) disarm_loader_events(sb());
+  arm_loader_events(sb());
 }
 
 bool Debuggee::outlives_debugger() {

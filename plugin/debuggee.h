@@ -35,6 +35,9 @@ class Debuggee {
 
   // `process launch` is about to run: a static program without symbols has no function to stop at.
   void before_launch();
+  // `process attach` is about to run, `process connect`.
+  void before_attach();
+  void before_connect();
   // The debugger is about to let the process go, which lives on: hooks out. Interrupts it if
   // needed.
   void before_detach();
@@ -49,6 +52,9 @@ class Debuggee {
   void follow_process();
   void arm_exit_call();
   void arm_late_loader();
+  // No trap of ours at the loader's event of a process that was attached to and is not tracked.
+  void follow_loader();
+  void arm_anew();
   Address r_debug_by_symbol();
 
   LldbTarget target_;
@@ -58,6 +64,7 @@ class Debuggee {
   lldb::SBBreakpoint exit_breakpoint_;
   bool loader_is_late_ = false;
   lldb::SBBreakpoint loader_breakpoint_;  // where the loader is late
+  bool attaching_ = false;  // the last process, or the one to come
   lldb::SBBreakpoint entry_breakpoint_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "inferior/creating_thread.h"
 #include "inferior/free_gap.h"
@@ -86,6 +87,7 @@ Result<Address> LldbControl::allocate_anywhere(std::uint64_t size, bool executab
   for (int attempt = 0; attempt < kMostPieces; ++attempt) {
     lldb::SBError error;
     const Address at = process.AllocateMemory(size, lldb_permissions(executable), error);
+    stepped_ = true;
     if (error.Fail() || at == LLDB_INVALID_ADDRESS || at == 0) {
       result = fail("the debugger cannot allocate {} bytes: {}", size, first_line(error));
       break;
@@ -241,7 +243,16 @@ Result<void> LldbControl::watch(Address address, WatchVisitor& visitor) {
 
 void LldbControl::unwatch(Address address) { watched_.unwatch(target_.sb(), address); }
 
+void LldbControl::end_stepping() {
+  if (!std::exchange(stepped_, false) || !check_local(target_)) return;
+  const auto function = mmap_function();
+  constexpr std::uint64_t kNothing[] = {0, 0, 0, 0, ~std::uint64_t{0}, 0};  // EINVAL
+  if (function) (void)call(*function, kNothing);
+  stepped_ = false;
+}
+
 void LldbControl::forget_process() {
+  stepped_ = false;
   watched_.remove_all(target_.sb());
   announced_.remove_all(target_.sb());
   mmap_function_ = 0;

@@ -32,6 +32,11 @@ class LldbControl final : public TargetControl {
 
   // The process image is gone or was replaced: what was put into it no longer exists.
   void forget_process();
+  // The process stands on after memory was allocated. lldb-server let a thread step through mmap, and the
+  // kernel would go on stepping it into a SIGTRAP if the debugger were killed now: a call ends that.
+  void end_stepping();
+  // The process runs on now, which ends it too.
+  void goes_on() { stepped_ = false; }
   const AnnouncedModules& announced() const { return announced_; }
   // Where hits of watched addresses go to.
   WatchedAddresses& watched() { return watched_; }
@@ -45,6 +50,7 @@ class LldbControl final : public TargetControl {
   LldbTarget& target_;
   AnnouncedModules announced_;
   WatchedAddresses watched_;
+  bool stepped_ = false;       // since the process stopped
   Address mmap_function_ = 0;  // a function of ours in the inferior: the system call
 };
 

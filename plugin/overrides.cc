@@ -17,26 +17,12 @@ lldb::SBDebugger debugger_of(void* baton) {
   return lldb::SBDebugger::FindDebuggerWithID(int(reinterpret_cast<std::uintptr_t>(baton)));
 }
 
-bool before_launch(void* baton, const char**) {
+// LLDB's own command follows.
+template <void (Debuggee::*event)()>
+bool before(void* baton, const char**) {
   enter([&] {
     lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
-    if (target.IsValid()) Debuggees::instance().of(target).before_launch();
-  });
-  return false;  // LLDB's own command follows
-}
-
-bool before_detach(void* baton, const char**) {
-  enter([&] {
-    lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
-    if (target.IsValid()) Debuggees::instance().of(target).before_detach();
-  });
-  return false;
-}
-
-bool before_resume(void* baton, const char**) {
-  enter([&] {
-    lldb::SBTarget target = debugger_of(baton).GetSelectedTarget();
-    if (target.IsValid()) Debuggees::instance().of(target).before_resume();
+    if (target.IsValid()) (Debuggees::instance().of(target).*event)();
   });
   return false;
 }
@@ -79,16 +65,21 @@ void before_destroy(lldb::user_id_t debugger_id, void*) {
 void install_overrides(lldb::SBDebugger debugger) {
   lldb::SBCommandInterpreter interpreter = debugger.GetCommandInterpreter();
   void* baton = reinterpret_cast<void*>(std::uintptr_t(debugger.GetID()));
-  interpreter.SetCommandOverrideCallback("process launch", before_launch, baton);
-  interpreter.SetCommandOverrideCallback("process detach", before_detach, baton);
-  interpreter.SetCommandOverrideCallback("quit", before_quit, baton);
+  const auto override = [&](const char* command, lldb::CommandOverrideCallback callback) {
+    interpreter.SetCommandOverrideCallback(command, callback, baton);
+  };
+  override("process launch", before<&Debuggee::before_launch>);
+  override("process attach", before<&Debuggee::before_attach>);
+  override("process connect", before<&Debuggee::before_connect>);
+  override("process detach", before<&Debuggee::before_detach>);
+  override("quit", before_quit);
   for (const char* command : {"breakpoint list", "breakpoint delete", "breakpoint disable"}) {
-    interpreter.SetCommandOverrideCallback(command, before_breakpoint_command, baton);
+    override(command, before_breakpoint_command);
   }
   for (const char* command :
        {"process continue", "thread continue", "thread step-in", "thread step-over",
         "thread step-out", "thread step-inst", "thread step-inst-over", "thread until"}) {
-    interpreter.SetCommandOverrideCallback(command, before_resume, baton);
+    override(command, before<&Debuggee::before_resume>);
   }
   // Input may also end without a quit. LLDB 14 to 18 have one slot for this or none.
   if (has("_ZN4lldb10SBDebugger18AddDestroyCallbackEPFvmPvES1_")) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/own_breakpoints.h"
 
+#include <vector>
+
 #include "plugin/debuggee.h"
 #include "plugin/entry.h"
 #include "plugin/sb_text.h"
@@ -9,10 +11,12 @@ namespace heapledger {
 namespace {
 
 constexpr const char* kHiddenName = "heapledger_hidden";
+constexpr const char* kLoaderName = "heapledger_loader";
 
 // The last event of a dynamic program's loader is told at _dl_debug_state (glibc, musl);
 // __libc_start_main is where libc takes over in a static one.
 const char* kLoaderFunctions[] = {"_dl_debug_state", "__libc_start_main"};
+const char* kLoaderOnly[] = {"_dl_debug_state"};
 // glibc has one function under both names; in musl exit() calls _Exit directly.
 const char* kExitFunctions[] = {"_exit", "_Exit"};
 
@@ -43,6 +47,14 @@ lldb::SBBreakpoint make(lldb::SBTarget& target, const char* (&functions)[N],
   return breakpoint;
 }
 
+std::vector<lldb::SBBreakpoint> named(lldb::SBTarget& target, const char* name) {
+  lldb::SBBreakpointList list(target);
+  target.FindBreakpointsByName(name, list);
+  std::vector<lldb::SBBreakpoint> found;
+  for (std::size_t i = 0; i < list.GetSize(); ++i) found.push_back(list.GetBreakpointAtIndex(i));
+  return found;
+}
+
 }  // namespace
 
 void report_trouble(lldb::SBProcess& process, const std::optional<std::string>& trouble) {
@@ -64,9 +76,19 @@ void hide(lldb::SBTarget& target, lldb::SBBreakpoint& breakpoint) {
 }
 
 void arm_loader_events(lldb::SBTarget target) {
-  lldb::SBBreakpointList ours(target);
-  if (target.FindBreakpointsByName(kBreakpointName, ours) && ours.GetSize() != 0) return;
-  make(target, kLoaderFunctions, on_loader_event);
+  if (!named(target, kLoaderName).empty()) return;
+  make(target, kLoaderFunctions, on_loader_event).AddName(kLoaderName);
+}
+
+void arm_loader_events_only(lldb::SBTarget target) {
+  if (!named(target, kLoaderName).empty()) return disable_start_events(target);
+  make(target, kLoaderOnly, on_loader_event).AddName(kLoaderName);
+}
+
+void disarm_loader_events(lldb::SBTarget target) {
+  for (lldb::SBBreakpoint breakpoint : named(target, kLoaderName)) {
+    target.BreakpointDelete(breakpoint.GetID());
+  }
 }
 
 lldb::SBBreakpoint make_loader_breakpoint(lldb::SBTarget target, lldb::addr_t function) {
@@ -77,16 +99,11 @@ lldb::SBBreakpoint make_loader_breakpoint(lldb::SBTarget target, lldb::addr_t fu
 }
 
 void disable_start_events(lldb::SBTarget target) {
-  lldb::SBBreakpointList ours(target);
-  target.FindBreakpointsByName(kBreakpointName, ours);
-  for (std::size_t i = 0; i < ours.GetSize(); ++i) {
-    lldb::SBBreakpoint breakpoint = ours.GetBreakpointAtIndex(i);
+  for (lldb::SBBreakpoint breakpoint : named(target, kLoaderName)) {
     for (std::uint32_t j = 0; j < breakpoint.GetNumLocations(); ++j) {
       lldb::SBBreakpointLocation location = breakpoint.GetLocationAtIndex(j);
       const std::string function = text_of(location.GetAddress().GetSymbol().GetName());
-      if (location.IsEnabled() && function.starts_with("__libc_start_main")) {
-        location.SetEnabled(false);
-      }
+      if (function.starts_with("__libc_start_main")) location.SetEnabled(false);
     }
   }
 }

@@ -19,6 +19,10 @@ void arm_loader_events(lldb::SBTarget target);
 // The loader's event by its address: LLDB up to 16 learns where ld.so is when the program starts, and
 // breakpoints by name in it are not inserted even then.
 lldb::SBBreakpoint make_loader_breakpoint(lldb::SBTarget target, lldb::addr_t function);
+// In a process that is attached to: of a libc that has long started nothing is to be told. Taken away
+// before attaching, because LLDB inserts the traps of breakpoints that are disabled too.
+void arm_loader_events_only(lldb::SBTarget target);
+void disarm_loader_events(lldb::SBTarget target);
 // Where the loader itself tells, libc's start is of no interest: its trap, which is LLDB's only for
 // us, goes before the program comes to it.
 void disable_start_events(lldb::SBTarget target);

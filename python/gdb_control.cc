@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "python/gdb_control.h"
 
+#include <elf.h>
 #include <fmt/format.h>
 #include <pybind11/stl.h>
 #include <sys/mman.h>
@@ -165,19 +166,31 @@ Result<std::uint64_t> GdbControl::system_call(std::uint64_t number,
   return call(*function, all);
 }
 
-// The first mapping of a process is made by code laid, for that one call, over the program's first
-// instructions, which nobody runs: either they have not been reached or they are behind.
 Result<Address> GdbControl::system_call_function() {
   if (system_call_function_ != 0) return system_call_function_;
   const auto code = std::as_bytes(std::span(kSystemCallCode));
-  const std::uint64_t arguments[] = {SYS_mmap, 0, kPage, PROT_READ | PROT_EXEC,
-                                     MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{0}, 0};
-  const auto page = call_in_program_text(code, arguments);
+  const std::uint64_t arguments[] = {0, kPage, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                                     ~std::uint64_t{0}, 0};
+  const auto page = first_mapping(arguments);
   if (!page) return page;
   if (is_error(*page)) return fail("mmap: {}", std::strerror(int(-std::int64_t(*page))));
   if (auto written = write_code(*page, code); !written) return tl::unexpected(written.error());
   system_call_function_ = *page;
   return system_call_function_;
+}
+
+// By libc's own mmap: nothing is changed in the program's code, whatever becomes of gdb meanwhile. Where
+// there is none, by code laid, for that one call, over the program's first instructions, which nobody
+// runs: either they have not been reached or they are behind.
+Result<std::uint64_t> GdbControl::first_mapping(std::span<const std::uint64_t> arguments) {
+  for (const Module& module : target_.modules()) {
+    if (module.elf == nullptr || !module.elf->symbol("__libc_start_main")) continue;
+    const auto mmap = module.elf->symbol("mmap");
+    if (mmap && mmap->type == STT_FUNC) return call(module.bias + mmap->value, arguments);
+  }
+  std::vector<std::uint64_t> numbered{SYS_mmap};
+  numbered.insert(numbered.end(), arguments.begin(), arguments.end());
+  return call_in_program_text(std::as_bytes(std::span(kSystemCallCode)), numbered);
 }
 
 Result<std::uint64_t> GdbControl::call_in_program_text(std::span<const std::byte> code,

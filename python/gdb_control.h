@@ -49,6 +49,7 @@ class GdbControl final : public TargetControl {
   Result<Address> map(std::uint64_t size, bool executable, AddressRange near);
   Result<std::uint64_t> system_call(std::uint64_t number, std::span<const std::uint64_t> arguments);
   Result<Address> system_call_function();
+  Result<std::uint64_t> first_mapping(std::span<const std::uint64_t> arguments);
   Result<std::uint64_t> call_in_program_text(std::span<const std::byte> code,
                                              std::span<const std::uint64_t> arguments);
 

@@ -11,29 +11,34 @@ namespace {
 
 constexpr std::size_t kLongest = 32;  // bytes of an entry that a jump may replace
 
-// Where the file's bytes and the process's differ.
-Result<void> restore(const Memory& memory, TargetControl& control, const HookRequest& r) {
+// Where the file's bytes and the process's differ. Whether they did.
+Result<bool> restore(const Memory& memory, TargetControl& control, const HookRequest& r) {
   std::vector<std::byte> now(std::min(kLongest, r.original.size()));
-  if (auto done = memory.read(r.function, now); !done) return done;
+  if (auto done = memory.read(r.function, now); !done) return tl::unexpected(done.error());
   std::size_t first = now.size(), last = 0;
   for (std::size_t i = 0; i < now.size(); ++i) {
     if (now[i] == std::byte(r.original[i])) continue;
     first = std::min(first, i);
     last = i;
   }
-  if (first == now.size()) return {};
+  if (first == now.size()) return false;
   auto bytes = std::as_bytes(std::span(r.original)).subspan(first, last + 1 - first);
-  return control.write_code(r.function + first, bytes);
+  auto written = control.write_code(r.function + first, bytes);
+  if (!written) return tl::unexpected(written.error());
+  return true;
 }
 
 }  // namespace
 
-Result<void> restore_from_files(const Memory& memory, TargetControl& control,
-                                const std::vector<Module>& modules) {
+Result<std::size_t> restore_from_files(const Memory& memory, TargetControl& control,
+                                       const std::vector<Module>& modules) {
+  std::size_t count = 0;
   for (const HookRequest& r : find_entry_points(modules).requests) {
-    if (auto done = restore(memory, control, r); !done) return done;
+    const auto changed = restore(memory, control, r);
+    if (!changed) return tl::unexpected(changed.error());
+    count += *changed;
   }
-  return {};
+  return count;
 }
 
 }  // namespace heapledger

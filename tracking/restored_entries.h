@@ -12,8 +12,9 @@
 
 namespace heapledger {
 
-// Every entry point of every module. The Error is of the first one that cannot be written.
-Result<void> restore_from_files(const Memory& memory, TargetControl& control,
-                                const std::vector<Module>& modules);
+// Every entry point of every module; how many had been changed. The Error is of the first one that cannot
+// be written.
+Result<std::size_t> restore_from_files(const Memory& memory, TargetControl& control,
+                                       const std::vector<Module>& modules);
 
 }  // namespace heapledger

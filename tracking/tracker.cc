@@ -200,7 +200,7 @@ struct Tracker::Impl {
     return ranges;
   }
 
-  Result<void> restore_adopted() {
+  Result<std::size_t> restore_adopted() {
     auto picture = look();
     if (!picture) return tl::unexpected(picture.error());
     return restore_from_files(target.memory(), control, picture->modules);
@@ -311,12 +311,22 @@ Result<void> Tracker::stop() {
     for (const AddressRange& gone : t.code.update(picture->modules).removed) t.forget_code(gone);
   }
   if (auto done = set_active(t.control, *t.agent, false); !done) return done;
-  auto done = t.adopted ? t.restore_adopted() : t.remove_hooks();
+  Result<void> done;
+  if (!t.adopted) {
+    done = t.remove_hooks();
+  } else if (auto restored = t.restore_adopted(); !restored) {
+    done = tl::unexpected(restored.error());
+  }
   if (done) {
     t.active = false;
     t.adopted = false;
   }
   return done;
+}
+
+Result<std::size_t> Tracker::remove_left_hooks() {
+  if (!impl_->adopted || impl_->active) return 0;
+  return impl_->restore_adopted();
 }
 
 std::vector<std::string> Tracker::unhook_under_breakpoints(Traps traps) {

@@ -48,6 +48,8 @@ class Tracker {
   Result<std::vector<ModuleHooks>> modules_changed();
   // Restores every byte; the ledger stays readable until the process goes away.
   Result<void> stop();
+  // Hooks of a debugger that was killed before tracking was on, or while it took them out. How many.
+  Result<std::size_t> remove_left_hooks();
   // Before the process runs on: a breakpoint the user has set since inside a patched entry (not at its
   // first byte) would be read as part of the jump. Takes those hooks out; returns the functions'
   // names, whose calls are missed from now on.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Iterator
 
 TRAP, JUMP = 0xCC, 0xE9
+PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ def changes(pid: int) -> list[Change]:
 def _differences(begin: int, offset: int, module: str, now: bytes, before: bytes,
                  mapped: list[tuple[int, int, str, int, str]]) -> Iterator[Change]:
     i, size = 0, min(len(now), len(before))
-    while now != before and i < size:
+    while i < size:
+        if i % PAGE == 0 and now[i:i + PAGE] == before[i:i + PAGE]:
+            i += PAGE
+            continue
         if now[i] == before[i]:
             i += 1
             continue

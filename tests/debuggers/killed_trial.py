@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One trial of killed_debugger_test.py: a process, a debugger session about it, the end of the debugger by
+kill -9, and what became of the process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import core_stop
+import harness
+import process_code
+
+PATIENCE = float(os.environ.get("HEAPLEDGER_PATIENCE", "120"))
+PROGRAM = harness.PROGRAMS / "killed_debugger"
+OUTPUT = "sum 2719800\nhandlers ran\n"
+STATUS = 7
+SYS_pause = 34
+
+# The kernel does not end single-stepping when a tracer dies between two steps: the thread then takes a
+# SIGTRAP without a trap. lldb-server lets a thread step through mmap whenever it allocates memory.
+STEPPED = "stepped into SIGTRAP"
+
+# gdb lets a function it calls return to a place on the stack, where it waits for the fault.
+AMID_CALL = "returned from a call into nothing"
+
+WITNESSED = (STEPPED, AMID_CALL)
+
+# What is done at each stop; between two of them the program runs a round. What was launched is tracked.
+STEPS = ["start", "", "stop", "start", "top 3", "stop", "start", "stop", "start"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    launched: bool
+    victim: str  # the debugger's process that is killed
+
+    def __str__(self) -> str:
+        return f"{'launched' if self.launched else 'attached'}, {self.victim} killed"
+
+
+EVALUATION = {"lldb": "expression (int)getpid()", "gdb": "print (int)getpid()"}
+KINDS = {
+    "lldb": [Kind(launched, victim) for launched in (False, True) for victim in ("lldb", "lldb-server")],
+    "gdb": [Kind(False, "gdb"), Kind(False, "gdb"), Kind(True, "gdb")],
+}
+
+
+@dataclass
+class Fate:
+    """What became of a process whose debugger was killed."""
+
+    kind: Kind
+    moment: float
+    end: str = "lived"  # or how it died
+    place: str = ""     # of the trap it died at
+    stopped: bool = False
+    changes: list[process_code.Change] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    taken_over: str = ""
+
+    def traps(self) -> set[str]:
+        here = {change.place for change in self.changes if change.kind == "trap"}
+        return here | ({self.place} if self.place else set())
+
+    def __str__(self) -> str:
+        changes = "; ".join(map(str, self.changes[:6]))
+        stopped = " stopped" if self.stopped else ""
+        return (f"{self.kind} at {self.moment:.3f} s: {self.end}{stopped} {self.place} [{changes}] "
+                f"{self.taken_over} {'; '.join(self.trouble)}")
+
+
+class Process:
+    """A debugged process that becomes a child of ours when whoever started it is gone."""
+
+    def __init__(self, pid: int):
+        self.pid = pid
+        self.status: int | None = None
+
+    def ended(self) -> bool:
+        if self.status is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid == self.pid:
+                    self.status = os.waitstatus_to_exitcode(status)
+            except ChildProcessError:  # still another's, who may have taken its status already
+                if not Path(f"/proc/{self.pid}").exists():
+                    self.status = -signal.SIGKILL
+        return self.status is not None
+
+    def tasks(self) -> str:
+        """What its threads wait for."""
+        lines = []
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            lines.append(f"{task.name} {state} {(task / 'syscall').read_text().strip()}")
+        return "; ".join(lines)
+
+    def _status(self, name: str) -> str:
+        try:
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            return "0"
+        return next(line.split()[1] for line in lines if line.startswith(name))
+
+    def pauses(self) -> bool:
+        call = Path(f"/proc/{self.pid}/syscall").read_text().split()[0]
+        if call == "running" or int(call) != SYS_pause:
+            return False
+        return self._status("State") == "S"
+
+    def tracer(self) -> int:
+        return int(self._status("TracerPid"))
+
+    def was_stopped(self) -> bool:
+        """A debugger stops threads by SIGSTOP: one that is killed then may leave the process so. It goes on."""
+        if self.ended() or self._status("State") != "T":
+            return False
+        os.kill(self.pid, signal.SIGCONT)
+        return True
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except OSError:
+            pass
+    return found
+
+
+def executable(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
+def wait_for(what, seconds: float = PATIENCE, step: float = 0.002):
+    """The first true answer; None when there was none in all that time."""
+    end = time.monotonic() + seconds
+    never = threading.Event()
+    while time.monotonic() < end:
+        if answer := what():
+            return answer
+        never.wait(step)
+    return None
+
+
+def patiently(session: harness.Session) -> None:
+    """A loaded machine must not look like a broken debugger."""
+    if session.debugger.name == "lldb":
+        session.raw("settings set plugin.process.gdb-remote.packet-timeout 60")
+
+
+class Trial:
+    """One process, one debugger session about it, and the end of the debugger."""
+
+    def __init__(self, kind: Kind, plain: bool, stand_still: bool = False):
+        """`stand_still`: behind a step (LLDB) or amid an evaluation (gdb), until it is killed."""
+        self.kind = kind
+        self.stand_still = stand_still
+        self.plain = plain
+        self.session = harness.Session(PROGRAM, "gate", loaded=not plain)
+        self.folder = self.session.folder
+        self.gate = self.folder / "gate"
+        self.settled = self.folder / "settled"
+        self.output = self.folder / "output"
+        os.mkfifo(self.gate)
+        self.process: Process | None = None
+        self.debugger: subprocess.Popen | None = None
+        self.victim = 0
+        patiently(self.session)
+
+    def begin(self) -> bool:
+        """False: it ended before there was a process."""
+        environment = harness.session_environment(self.folder)
+        if not self.kind.launched:
+            with open(self.output, "wb") as out, open(self.folder / "errors", "wb") as errors:
+                program = subprocess.Popen([str(PROGRAM), "gate"], stdin=subprocess.DEVNULL, stdout=out,
+                                           stderr=errors, cwd=self.folder, env=environment)
+            program.returncode = 0  # waited for by Process
+            self.process = Process(program.pid)
+            assert wait_for(self.knock), "the program does not come to its gate"
+            self.session.attach(program.pid)
+        else:
+            self.session.run()
+        if self.stand_still and self.kind.victim == "gdb":
+            self.session.host("touch", str(self.settled))
+            self.session.raw("print (int)pause()")
+        elif self.stand_still:
+            self.session.raw("thread step-inst --run-mode all-threads")
+            self.session.raw(f"script open('{self.settled}', 'w').close(); __import__('time').sleep(1000)")
+        for words in STEPS[self.kind.launched:]:
+            if self.plain:
+                self.session.raw(EVALUATION[harness.DEBUGGER])
+            else:
+                self.session.leaks(words)
+            self.session.resume()
+        self.session.host("touch", str(self.settled))
+        self.session.pass_signal("SIGINT")
+        self.session.resume()
+        log = open(self.folder / "log", "wb")
+        self.debugger = subprocess.Popen(
+            self.session.debugger.batch_command(self.session._commands), stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, env=environment)
+        log.close()
+        return bool(wait_for(self.find_processes, 60, 0.0005))
+
+    def find_processes(self) -> bool:
+        """The debugger has the process."""
+        family = [self.debugger.pid, *children(self.debugger.pid)]
+        for pid in family:
+            name = os.path.basename(executable(pid))
+            if (name.startswith("lldb-server")) == (self.kind.victim == "lldb-server"):
+                self.victim = pid
+        if self.kind.victim != "lldb-server":
+            self.victim = self.debugger.pid
+        if self.kind.launched and self.process is None:
+            for pid in family[1:] + [grandchild for pid in family[1:] for grandchild in children(pid)]:
+                if executable(pid) == str(PROGRAM):
+                    self.process = Process(pid)
+        if self.process is None or self.debugger.poll() is not None:
+            return self.debugger.poll() is not None and self.process is not None
+        return self.victim in family and (self.kind.launched or self.process.tracer() != 0)
+
+    def knock(self) -> bool:
+        """The program has come to its gate (it looks whether it is open every round)."""
+        try:
+            os.close(os.open(self.gate, os.O_WRONLY | os.O_NONBLOCK))
+            return True
+        except OSError:
+            return False
+
+    def open_gate(self) -> None:
+        file = os.open(self.gate, os.O_WRONLY | os.O_NONBLOCK)
+        os.write(file, b"x")
+        os.close(file)
+
+    def kill(self) -> None:
+        try:
+            os.kill(self.victim, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    # Afterwards.
+    def fate(self, moment: float, take_over: str) -> Fate:
+        fate = Fate(self.kind, moment)
+        process = self.process
+        if not wait_for(lambda: process.ended() or process.tracer() == 0):
+            fate.trouble.append("it is still traced")
+            return fate
+        if not wait_for(lambda: process.ended() or self.goes_on(fate) and self.knock()):
+            fate.trouble.append(f"it hangs: {process.tasks()}")
+            return fate
+        try:
+            fate.changes = process_code.changes(process.pid)
+            if take_over:
+                self.take_over(fate, take_over)
+            self.open_gate()
+        except OSError as error:  # it is dying
+            if not wait_for(process.ended):
+                raise error
+        else:
+            if not wait_for(lambda: process.ended() or not self.goes_on(fate)):
+                fate.trouble.append(f"it does not end: {process.tasks()}")
+                return fate
+        self.judge_end(fate)
+        if self.debugger.poll() in (-signal.SIGSEGV, -signal.SIGABRT):
+            fate.trouble.append(f"without its server the debugger crashed: {self.debugger.returncode}")
+        return fate
+
+    def goes_on(self, fate: Fate) -> bool:
+        fate.stopped = self.process.was_stopped() or fate.stopped
+        return True
+
+    def judge_end(self, fate: Fate) -> None:
+        status = self.process.status
+        if status == -signal.SIGKILL:
+            fate.end = "killed"
+        elif status < 0:
+            fate.end = signal.Signals(-status).name
+            core = next(self.folder.glob("core*"), None)
+            if core is None:
+                fate.trouble.append("no core")
+                return
+            module, offset, pc = core_stop.stopped_at(core)
+            if status == -signal.SIGTRAP and core_stop.byte_at(core, pc - 1) != process_code.TRAP:
+                fate.end = STEPPED
+                return
+            if status == -signal.SIGSEGV and not module:
+                fate.end = AMID_CALL
+                return
+            trap = status == -signal.SIGTRAP  # the pc is behind it
+            fate.place = f"{module}+{offset - trap:#x}" if module else f"{pc:#x}"
+        elif status != STATUS or self.output.read_text() != OUTPUT:
+            fate.trouble.append(f"status {status}, output {self.output.read_text()!r}, "
+                                f"{(self.folder / 'errors').read_text()!r}")
+
+    def take_over(self, fate: Fate, words: str) -> None:
+        """By a new debugger, which goes in the end."""
+        hooks = [change for change in fate.changes if change.kind == "jump"]
+        later = harness.Session(PROGRAM, "gate")
+        patiently(later)
+        later.attach(self.process.pid)
+        told = later.leaks(words)
+        later.detach()  # LLDB's batch ends at an error, and lets go
+        text = later.execute(300).text
+        if self.process.ended():
+            return  # it was dying: its end is judged
+        fate.taken_over = f"taken over by `{words}`"
+        expected = r"tracking: |is tracked already" if words == "start" else (
+            "every hooked function is as it was" if hooks else "is not tracked")
+        if not re.search(expected, told.value):
+            fate.trouble.append(f"`leaks {words}` with {len(hooks)} hooks: {text[-3000:]}")
+        left = [c for c in process_code.changes(self.process.pid) if c not in fate.changes or c in hooks]
+        if left:
+            fate.trouble.append(f"left after `leaks {words}`: {'; '.join(map(str, left[:5]))}")
+        shutil.rmtree(later.folder)
+
+    def clean(self) -> None:
+        for pid in (self.debugger and self.debugger.pid, self.process and self.process.pid):
+            if not pid:
+                continue
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if self.debugger:
+            self.debugger.wait()
+        if self.process:
+            wait_for(self.process.ended)

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <string>
 
+#include "inferior/printable.h"
 #include "plugin/liblldb.h"
 
 namespace heapledger {
@@ -31,6 +32,8 @@ void Console::end_command() {
 void Console::write(std::string_view text) {
   if (text.empty()) return;
   clear_progress();
+  const std::string shown = printable(text);
+  text = shown;
   if (result_ == nullptr) {
     write_to_file(text);
     return;

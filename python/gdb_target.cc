@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "inferior/local_memory.h"
+#include "inferior/printable.h"
 #include "inferior/target_modules.h"
 #include "python/process_mappings.h"
 
@@ -350,7 +351,8 @@ void GdbTarget::out(std::string_view text) {
   if (interrupted_) return;
   const auto shown = ask([&] {
     // A path or a name may hold any bytes.
-    PyObject* string = PyUnicode_DecodeUTF8(text.data(), py::ssize_t(text.size()), "replace");
+    const std::string visible = printable(text);
+    PyObject* string = PyUnicode_DecodeUTF8(visible.data(), py::ssize_t(visible.size()), "replace");
     return debugger_.attr("out")(py::reinterpret_steal<py::str>(string));
   });
   if (!shown) interrupted_ = true;

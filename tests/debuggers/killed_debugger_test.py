@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import harness
+import process_code
 from killed_trial import KINDS, WITNESSED, Fate, Kind, Trial, wait_for
 
 KILLS = int(os.environ.get("HEAPLEDGER_KILLS", "100"))
@@ -65,11 +66,14 @@ class KilledDebugger(harness.DebuggerTest):
             self.assertTrue(wait_for(trial.settled.exists))
             if victim == "gdb":
                 self.assertTrue(wait_for(trial.process.pauses))
+            traps = process_code.changes(trial.process.pid)
             trial.kill()
             if victim == "gdb":
                 self.assertTrue(wait_for(lambda: trial.process.tracer() == 0))
                 os.kill(trial.process.pid, signal.SIGINT)  # pause() returns
-            return trial.fate(0, "")
+            fate = trial.fate(0, "")
+            fate.changes = traps
+            return fate
         finally:
             trial.clean()
 

@@ -20,7 +20,8 @@ uint64_t reserve_arena(State* s) {
       return load(s->arena_word);
     }
     for (const auto& [begin, end] : s->undumped) {
-      if (begin != 0) sys::leave_out_of_cores(begin, end - begin);
+      const uint64_t from = begin & ~kText;
+      if (from != 0) sys::leave_out_of_cores(from, end - from);
     }
     s->arena_end = base + word_size(word);
     publish(s->arena_begin, base);

@@ -407,7 +407,8 @@ struct ThreadEntry {
 };
 inline constexpr uint32_t kThreadTableSize = 8192;
 
-inline constexpr uint32_t kUndumped = 8;
+inline constexpr uint32_t kUndumped = 12;
+inline constexpr uint64_t kText = 1;
 
 // The state: read-write, private, allocated and configured by the debugger; the rest is the agent's.
 struct State {
@@ -424,8 +425,8 @@ struct State {
   uint64_t modules;         // ModuleTable*, swapped as a whole
   uint64_t max_bytes;       // of the arena; 0 = no limit
   // Begin and end of memory that the agent leaves out of core files (MADV_DONTDUMP) when it reserves its
-  // arena: nobody needs it to read the ledger, and of a text that was written to the kernel would dump
-  // every page. 0: none.
+  // arena, page aligned; 0: none. Memory of ours that nobody needs to read the ledger, and with kText set
+  // in `begin` the program's text that was written to: the kernel would dump every page of it.
   uint64_t undumped[kUndumped][2];
   // Arena: reserved PROT_NONE and MADV_DONTDUMP, opened from the front. agent.
   uint64_t arena_begin;

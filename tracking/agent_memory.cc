@@ -3,7 +3,6 @@
 
 #include <x86intrin.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -62,12 +61,17 @@ Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& co
 }
 
 Result<void> leave_out_of_cores(TargetControl& control, const AgentMemory& agent,
-                                std::span<const AddressRange> ranges) {
+                                std::span<const AddressRange> own,
+                                std::span<const AddressRange> text) {
   decltype(agent::State::undumped) pairs = {};
-  for (std::size_t i = 0; i < std::min<std::size_t>(ranges.size(), agent::kUndumped); ++i) {
-    pairs[i][0] = ranges[i].begin;
-    pairs[i][1] = ranges[i].end;
-  }
+  std::size_t count = 0;
+  const auto add = [&](AddressRange range, std::uint64_t flag) {
+    if (count == agent::kUndumped) return;
+    pairs[count][0] = range.begin | flag;
+    pairs[count++][1] = range.end;
+  };
+  for (const AddressRange& range : own) add(range, 0);
+  for (const AddressRange& range : text) add(range, agent::kText);
   return control.write_data(agent.state + offsetof(agent::State, undumped),
                             std::as_bytes(std::span(pairs)));
 }

@@ -32,9 +32,10 @@ struct AgentMemory {
 // Allocates, configures and writes; the agent stays inactive.
 Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& config);
 
-// Memory that is not needed in core files; at most agent::kUndumped ranges count. Before it is active.
+// What is not needed in core files: memory of ours, and the program's text that was patched. At most
+// agent::kUndumped ranges count. Before it is active.
 Result<void> leave_out_of_cores(TargetControl& control, const AgentMemory& agent,
-                                std::span<const AddressRange> ranges);
+                                std::span<const AddressRange> own, std::span<const AddressRange> text);
 
 // Control::active.
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active);

@@ -59,6 +59,10 @@ Result<void> LedgerReader::read_state() {
     opened_ = {arena.begin, arena.begin + std::min(s.arena_next, arena.size())};
     ledger_.own_memory_.push_back(arena);
   }
+  for (const auto& [begin, end] : s.undumped) {
+    const bool ours = begin != 0 && (begin & agent::kText) == 0;
+    if (ours && begin < end && end <= kAddressEnd) ledger_.own_memory_.push_back({begin, end});
+  }
   std::sort(ledger_.own_memory_.begin(), ledger_.own_memory_.end(),
             [](const AddressRange& a, const AddressRange& b) { return a.begin < b.begin; });
   LedgerCounters& c = ledger_.counters_;

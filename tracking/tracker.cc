@@ -166,18 +166,18 @@ struct Tracker::Impl {
     announcements.hooks(redirects.installed(), redirects.islands(), code);
   }
 
-  // Unwind rules and the text that was patched: a core has no use for the ones, and a file for the other.
-  std::vector<AddressRange> undumped(const Mappings& mappings) {
-    std::vector<AddressRange> ranges = publisher.memory();
-    ranges.push_back(agent->rule_cache);
+  // A core has no use for unwind rules and reserves, and a file for the text that was patched.
+  Result<void> keep_cores_small(const Mappings& mappings) {
+    std::vector<AddressRange> own = publisher.memory();
+    own.push_back(agent->rule_cache);
+    for (const AddressRange& reserve : control.reserves()) own.push_back(reserve);
+    std::vector<AddressRange> text;
     for (const auto& hook : patcher.installed()) {
-      const Mapping* text = find_mapping(mappings, hook->patched);
-      if (text == nullptr || !text->is_file()) continue;
-      if (std::find(ranges.begin(), ranges.end(), text->range) == ranges.end()) {
-        ranges.push_back(text->range);
-      }
+      const Mapping* mapping = find_mapping(mappings, hook->patched);
+      if (mapping == nullptr || !mapping->is_file()) continue;
+      if (std::find(text.begin(), text.end(), mapping->range) == text.end()) text.push_back(mapping->range);
     }
-    return ranges;
+    return leave_out_of_cores(control, *agent, own, text);
   }
 
   void retire_agent() {
@@ -261,7 +261,7 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
     return fail("cannot hook malloc: {}", reason);
   }
   auto ready = t.publish_rules(false);
-  if (ready) ready = leave_out_of_cores(t.control, *t.agent, t.undumped(picture->mappings));
+  if (ready) ready = t.keep_cores_small(picture->mappings);
   if (ready) ready = set_active(t.control, *t.agent, true);
   if (!ready) {
     (void)t.remove_hooks();

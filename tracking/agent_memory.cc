@@ -83,12 +83,15 @@ Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool a
 }
 
 Result<std::optional<AgentMemory>> find_agent(const Memory& memory, const Mappings& mappings) {
+  constexpr std::uint64_t kMostLooks = 1 << 20;  // pages: 4 GiB of what programs compile themselves
   const AgentImage& image = AgentImage::embedded();
   std::optional<AgentMemory> newest;
+  std::uint64_t looks = kMostLooks;
   for (const Mapping& m : mappings) {
-    if (m.is_file() || !m.executable || m.writable) continue;
+    if (m.is_file() || !m.readable || !m.executable || m.writable) continue;
     // The debugger may have mapped more than asked for: look at every page that could begin an image.
-    for (Address base = m.range.begin; base + kPage <= m.range.end; base += kPage) {
+    for (Address base = m.range.begin; m.range.end - base >= kPage && looks != 0; base += kPage) {
+      --looks;
       auto header = memory.read_value<agent::Header>(base + image.header_offset());
       if (!header || header->magic != agent::kMagic || header->image_begin != base) continue;
       if (header->version != agent::kVersion) {

@@ -60,22 +60,6 @@ Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& co
   return agent;
 }
 
-Result<void> leave_out_of_cores(TargetControl& control, const AgentMemory& agent,
-                                std::span<const AddressRange> own,
-                                std::span<const AddressRange> text) {
-  decltype(agent::State::undumped) pairs = {};
-  std::size_t count = 0;
-  const auto add = [&](AddressRange range, std::uint64_t flag) {
-    if (count == agent::kUndumped) return;
-    pairs[count][0] = range.begin | flag;
-    pairs[count++][1] = range.end;
-  };
-  for (const AddressRange& range : own) add(range, 0);
-  for (const AddressRange& range : text) add(range, agent::kText);
-  return control.write_data(agent.state + offsetof(agent::State, undumped),
-                            std::as_bytes(std::span(pairs)));
-}
-
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active) {
   std::uint32_t word = active ? 1 : 0;
   return control.write_data(agent.control + offsetof(agent::Control, active),

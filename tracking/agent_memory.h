@@ -4,7 +4,6 @@
 // dlopen, no file, no call in the inferior: safe whatever locks its threads hold.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "agent/protocol.h"
@@ -31,11 +30,6 @@ struct AgentMemory {
 
 // Allocates, configures and writes; the agent stays inactive.
 Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& config);
-
-// What is not needed in core files: memory of ours, and the program's text that was patched. At most
-// agent::kUndumped ranges count. Before it is active.
-Result<void> leave_out_of_cores(TargetControl& control, const AgentMemory& agent,
-                                std::span<const AddressRange> own, std::span<const AddressRange> text);
 
 // Control::active.
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active);

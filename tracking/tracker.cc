@@ -10,6 +10,7 @@
 #include "tracking/announcements.h"
 #include "tracking/breakpoint_tracker.h"
 #include "tracking/code_map.h"
+#include "tracking/core_contents.h"
 #include "tracking/entry_points.h"
 #include "tracking/entry_redirects.h"
 #include "tracking/hook_list.h"
@@ -166,18 +167,10 @@ struct Tracker::Impl {
     announcements.hooks(redirects.installed(), redirects.islands(), code);
   }
 
-  // A core has no use for unwind rules and reserves, and a file for the text that was patched.
   Result<void> keep_cores_small(const Mappings& mappings) {
     std::vector<AddressRange> own = publisher.memory();
-    own.push_back(agent->rule_cache);
     for (const AddressRange& reserve : control.reserves()) own.push_back(reserve);
-    std::vector<AddressRange> text;
-    for (const auto& hook : patcher.installed()) {
-      const Mapping* mapping = find_mapping(mappings, hook->patched);
-      if (mapping == nullptr || !mapping->is_file()) continue;
-      if (std::find(text.begin(), text.end(), mapping->range) == text.end()) text.push_back(mapping->range);
-    }
-    return leave_out_of_cores(control, *agent, own, text);
+    return leave_out_of_cores(control, *agent, own, patched_text(patcher.installed(), mappings));
   }
 
   void retire_agent() {

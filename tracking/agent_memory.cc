@@ -37,6 +37,13 @@ agent::State* configured(const AgentConfig& c, Address rules) {
 
 }  // namespace
 
+Address main_stack_end(const Mappings& mappings) {
+  for (const Mapping& m : mappings) {
+    if (m.name == "[stack]") return m.range.end;
+  }
+  return 0;
+}
+
 Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& config) {
   const AgentImage& image = AgentImage::embedded();
   auto code = control.allocate(image.size(), true, {});

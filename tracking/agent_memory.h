@@ -19,6 +19,8 @@ struct AgentConfig {
   Address main_stack_end = 0;
 };
 
+Address main_stack_end(const Mappings& mappings);  // 0: not known
+
 struct AgentMemory {
   Address image = 0;
   AddressRange image_range;

@@ -50,4 +50,11 @@ void merge(HookList& all, const HookList& more) {
   }
 }
 
+std::string first_reason(const HookList& list) {
+  for (const ModuleHooks& m : list) {
+    if (!m.not_hooked.empty()) return m.not_hooked.front().second;
+  }
+  return "no reason";
+}
+
 }  // namespace heapledger

@@ -29,5 +29,7 @@ HookList hook_list(std::span<const HookRequest* const> hooked,
 // The one of that module, made when there is none.
 ModuleHooks& hooks_of(HookList& list, const std::string& module);
 void merge(HookList& all, const HookList& more);
+// Why the first function that is not hooked is not; "no reason" when there is none.
+std::string first_reason(const HookList& list);
 
 }  // namespace heapledger

@@ -11,6 +11,7 @@
 #include "tracking/patcher.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -353,6 +354,18 @@ std::vector<const InstalledHook*> Patcher::with_breakpoints_inside() const {
   std::vector<const InstalledHook*> result;
   for (const auto& hook : impl_->installed) {
     if (!impl_->control.breakpoints_in(inside(*hook)).empty()) result.push_back(hook.get());
+  }
+  return result;
+}
+
+std::vector<const InstalledHook*> Patcher::with_other_distances() const {
+  std::vector<const InstalledHook*> result;
+  for (const auto& hook : impl_->installed) {
+    const auto written = jump_bytes(*hook);
+    std::int32_t expected;
+    std::memcpy(&expected, written.data() + 1, sizeof expected);
+    const auto distance = impl_->target.memory().read_value<std::int32_t>(hook->patched + 1);
+    if (distance && *distance != expected) result.push_back(hook.get());
   }
   return result;
 }

@@ -77,6 +77,8 @@ class Patcher {
   // Hooks with a breakpoint set, after they were installed, at one of their patched bytes but the
   // first: the trap would be read as part of the jump, so remove() them before the process runs on.
   std::vector<const InstalledHook*> with_breakpoints_inside() const;
+  // Hooks whose jump leads elsewhere by now: such a trap, of a debugger that does not list its own.
+  std::vector<const InstalledHook*> with_other_distances() const;
   // What stands in the inferior where `hook` was installed is what was written there, traps of
   // breakpoints aside; the Error says what stands there instead.
   Result<void> check(const InstalledHook& hook) const;

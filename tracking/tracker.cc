@@ -21,20 +21,6 @@
 namespace heapledger {
 namespace {
 
-Address main_stack_end(const Mappings& mappings) {
-  for (const Mapping& m : mappings) {
-    if (m.name == "[stack]") return m.range.end;
-  }
-  return 0;
-}
-
-std::string first_reason(const HookList& list) {
-  for (const ModuleHooks& m : list) {
-    if (!m.not_hooked.empty()) return m.not_hooked.front().second;
-  }
-  return "no reason";
-}
-
 const char* kNothingToHook =
     "nothing to hook: no malloc is exported here (a static program without symbols?); name it: "
     "leaks start --hook malloc=ADDR --hook free=ADDR";
@@ -326,14 +312,9 @@ std::vector<std::string> Tracker::unhook_under_breakpoints(Traps traps) {
   Impl& t = *impl_;
   std::vector<std::string> names;
   if (!t.active || t.breakpoints) return names;
-  std::vector<const InstalledHook*> hit;
-  if (traps == Traps::listed) hit = t.patcher.with_breakpoints_inside();
-  for (const auto& hook : t.patcher.installed()) {
-    if (traps == Traps::listed) break;
-    const auto expected = static_cast<std::int32_t>(hook->stub - (hook->patched + kJumpSize));
-    const auto displacement = t.target.memory().read_value<std::int32_t>(hook->patched + 1);
-    if (displacement && *displacement != expected) hit.push_back(hook.get());
-  }
+  const std::vector<const InstalledHook*> hit = traps == Traps::listed
+                                                    ? t.patcher.with_breakpoints_inside()
+                                                    : t.patcher.with_other_distances();
   for (const InstalledHook* hook : hit) {
     const std::string name = hook->request.symbol;
     ModuleHooks& of_module = hooks_of(t.hooks, hook->request.module);

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import threading
 import time
@@ -27,11 +29,7 @@ SYS_pause = 34
 # The kernel does not end single-stepping when a tracer dies between two steps: the thread then takes a
 # SIGTRAP without a trap. lldb-server lets a thread step through mmap whenever it allocates memory.
 STEPPED = "stepped into SIGTRAP"
-
-# gdb lets a function it calls return to a place on the stack, where it waits for the fault.
-AMID_CALL = "returned from a call into nothing"
-
-WITNESSED = (STEPPED, AMID_CALL)
+EMPTY_CORE = "an empty core"  # the kernel gave it up: where it died is not known
 
 # What is done at each stop; between two of them the program runs a round. What was launched is tracked.
 STEPS = ["start", "", "stop", "start", "top 3", "stop", "start", "stop", "start"]
@@ -53,18 +51,59 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When a debugger is killed: some seconds after it had the process, or right before one of the calls by
+    which it acts on it (counted from its beginning, or while it borrows a thread)."""
+
+    seconds: float = 0
+    call: int = 0
+    borrowed_call: int = 0
+
+    def __str__(self) -> str:
+        if self.call:
+            return f"call {self.call}"
+        return f"call {self.borrowed_call} amid a call" if self.borrowed_call else f"{self.seconds:.3f} s"
+
+
+@dataclass
+class Calls:
+    """What kill_at_call.so counts in a debugger; struct calls."""
+
+    file: Path
+
+    def lay_out(self, moment: Moment, parent: bool) -> None:
+        self.file.write_bytes(struct.pack("<5Q", 0, moment.call, parent, moment.borrowed_call, 0))
+
+    def _field(self, number: int) -> int:
+        return struct.unpack("<5Q", self.file.read_bytes())[number]
+
+    def made(self) -> int:
+        return self._field(0)
+
+    def borrowed(self) -> bool:
+        return self._field(4) != 0
+
+
 @dataclass
 class Fate:
     """What became of a process whose debugger was killed."""
 
     kind: Kind
-    moment: float
+    moment: Moment
     end: str = "lived"  # or how it died
     place: str = ""     # of the trap it died at
     stopped: bool = False
+    borrowed: bool = False  # killed while a thread ran a call of the debugger's
     changes: list[process_code.Change] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     taken_over: str = ""
+
+    def lost(self) -> bool:
+        """A debugger that is killed while it has a thread run a call of its own loses that thread: it returns
+        to a trap at _start (LLDB), to nothing (gdb), or from code of lldb-server's (`syscall`, for a moment
+        at the beginning of the program's code) into the middle of the program."""
+        return self.borrowed and self.end != "killed" and (self.end != "lived" or bool(self.trouble))
 
     def traps(self) -> set[str]:
         here = {change.place for change in self.changes if change.kind == "trap"}
@@ -73,7 +112,8 @@ class Fate:
     def __str__(self) -> str:
         changes = "; ".join(map(str, self.changes[:6]))
         stopped = " stopped" if self.stopped else ""
-        return (f"{self.kind} at {self.moment:.3f} s: {self.end}{stopped} {self.place} [{changes}] "
+        amid = " (amid a call)" if self.borrowed else ""
+        return (f"{self.kind} at {self.moment}{amid}: {self.end}{stopped} {self.place} [{changes}] "
                 f"{self.taken_over} {'; '.join(self.trouble)}")
 
 
@@ -129,17 +169,17 @@ class Process:
 
 def children(pid: int) -> list[int]:
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += map(int, task.read_text().split())
-        except OSError:
-            pass
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    except OSError:  # it goes
+        pass
     return found
 
 
-def executable(pid: int) -> str:
+def link(pid: int, name: str) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/exe")
+        return os.readlink(f"/proc/{pid}/{name}")
     except OSError:
         return ""
 
@@ -164,9 +204,10 @@ def patiently(session: harness.Session) -> None:
 class Trial:
     """One process, one debugger session about it, and the end of the debugger."""
 
-    def __init__(self, kind: Kind, plain: bool, stand_still: bool = False):
-        """`stand_still`: behind a step (LLDB) or amid an evaluation (gdb), until it is killed."""
+    def __init__(self, kind: Kind, plain: bool, moment: Moment = Moment(), stand_still: str = ""):
+        """`stand_still`: behind a "step" or amid a "call", until it is killed."""
         self.kind = kind
+        self.moment = moment
         self.stand_still = stand_still
         self.plain = plain
         self.session = harness.Session(PROGRAM, "gate", loaded=not plain)
@@ -178,25 +219,41 @@ class Trial:
         self.process: Process | None = None
         self.debugger: subprocess.Popen | None = None
         self.victim = 0
+        self.calls = Calls(self.folder / "calls")
+        self.calls.lay_out(moment, kind.victim == "lldb")
         patiently(self.session)
+
+    def environment(self) -> dict[str, str]:
+        """Of a debugger with kill_at_call.so in whatever acts on the process."""
+        preload = {"LD_PRELOAD": str(harness.PROGRAMS / "kill_at_call.so"),
+                   "HEAPLEDGER_CALLS": str(self.calls.file)}
+        environment = harness.session_environment(self.folder)
+        if harness.DEBUGGER == "gdb":
+            return {**environment, **preload}
+        lldb = Path(shutil.which(self.session.debugger.executable)).resolve()
+        server = self.folder / "lldb-server"
+        words = " ".join(f"{name}={shlex.quote(value)}" for name, value in preload.items())
+        server.write_text(f'#!/bin/sh\n{words} exec {lldb.parent}/lldb-server "$@"\n')
+        server.chmod(0o700)
+        return {**environment, "LLDB_DEBUGSERVER_PATH": str(server)}
 
     def begin(self) -> bool:
         """False: it ended before there was a process."""
-        environment = harness.session_environment(self.folder)
         if not self.kind.launched:
             with open(self.output, "wb") as out, open(self.folder / "errors", "wb") as errors:
                 program = subprocess.Popen([str(PROGRAM), "gate"], stdin=subprocess.DEVNULL, stdout=out,
-                                           stderr=errors, cwd=self.folder, env=environment)
+                                           stderr=errors, cwd=self.folder,
+                                           env=harness.session_environment(self.folder))
             program.returncode = 0  # waited for by Process
             self.process = Process(program.pid)
             assert wait_for(self.knock), "the program does not come to its gate"
             self.session.attach(program.pid)
         else:
             self.session.run()
-        if self.stand_still and self.kind.victim == "gdb":
+        if self.stand_still == "call":
             self.session.host("touch", str(self.settled))
-            self.session.raw("print (int)pause()")
-        elif self.stand_still:
+            self.session.raw(EVALUATION[harness.DEBUGGER].replace("getpid", "pause"))
+        elif self.stand_still == "step":
             self.session.raw("thread step-inst --run-mode all-threads")
             self.session.raw(f"script open('{self.settled}', 'w').close(); __import__('time').sleep(1000)")
         for words in STEPS[self.kind.launched:]:
@@ -211,7 +268,7 @@ class Trial:
         log = open(self.folder / "log", "wb")
         self.debugger = subprocess.Popen(
             self.session.debugger.batch_command(self.session._commands), stdin=subprocess.DEVNULL,
-            stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, env=environment)
+            stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, env=self.environment())
         log.close()
         return bool(wait_for(self.find_processes, 60, 0.0005))
 
@@ -219,14 +276,16 @@ class Trial:
         """The debugger has the process."""
         family = [self.debugger.pid, *children(self.debugger.pid)]
         for pid in family:
-            name = os.path.basename(executable(pid))
+            name = os.path.basename(link(pid, "exe"))
             if (name.startswith("lldb-server")) == (self.kind.victim == "lldb-server"):
                 self.victim = pid
         if self.kind.victim != "lldb-server":
             self.victim = self.debugger.pid
         if self.kind.launched and self.process is None:
-            for pid in family[1:] + [grandchild for pid in family[1:] for grandchild in children(pid)]:
-                if executable(pid) == str(PROGRAM):
+            # It is ours when its debugger is gone (PR_SET_CHILD_SUBREAPER).
+            grandchildren = [grandchild for pid in family[1:] for grandchild in children(pid)]
+            for pid in family[1:] + grandchildren + children(os.getpid()):
+                if link(pid, "exe") == str(PROGRAM) and link(pid, "cwd") == str(self.folder):
                     self.process = Process(pid)
         if self.process is None or self.debugger.poll() is not None:
             return self.debugger.poll() is not None and self.process is not None
@@ -252,12 +311,13 @@ class Trial:
             pass
 
     # Afterwards.
-    def fate(self, moment: float, take_over: str) -> Fate:
-        fate = Fate(self.kind, moment)
+    def fate(self, take_over: str) -> Fate:
+        fate = Fate(self.kind, self.moment)
         process = self.process
         if not wait_for(lambda: process.ended() or process.tracer() == 0):
             fate.trouble.append("it is still traced")
             return fate
+        fate.borrowed = self.calls.borrowed()
         if not wait_for(lambda: process.ended() or self.goes_on(fate) and self.knock()):
             fate.trouble.append(f"it hangs: {process.tasks()}")
             return fate
@@ -292,12 +352,12 @@ class Trial:
             if core is None:
                 fate.trouble.append("no core")
                 return
+            if core.stat().st_size == 0:
+                fate.trouble.append(EMPTY_CORE)
+                return
             module, offset, pc = core_stop.stopped_at(core)
             if status == -signal.SIGTRAP and core_stop.byte_at(core, pc - 1) != process_code.TRAP:
                 fate.end = STEPPED
-                return
-            if status == -signal.SIGSEGV and not module:
-                fate.end = AMID_CALL
                 return
             trap = status == -signal.SIGTRAP  # the pc is behind it
             fate.place = f"{module}+{offset - trap:#x}" if module else f"{pc:#x}"

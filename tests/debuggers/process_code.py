@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Iterator
 
 TRAP, JUMP = 0xCC, 0xE9
+SYSCALL = b"\x0f\x05"
 PAGE = 4096
 
 
@@ -28,9 +29,12 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """trap: of a breakpoint. jump: a whole one to code that came from no file. torn: anything else."""
+        """trap: of a breakpoint. jump: a whole one to code that came from no file. syscall: a system call,
+        as lldb-server has for a moment where it makes one. torn: anything else."""
         if self.now == bytes([TRAP]):
             return "trap"
+        if self.now == SYSCALL:
+            return "syscall"
         return "jump" if self.target == "r-xp" else "torn"
 
     def __str__(self) -> str:

@@ -6,6 +6,9 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <exception>
+#include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -28,17 +31,33 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-// Calls work(i) once for each i below `threads`, on a thread of its own each, work(0) on the caller's.
-// Returns when all have returned.
+// Calls work(i) once for each i below `threads`, on a thread of its own each, work(0) on the caller's;
+// those for which there is no thread to be had (a limit of the machine's) come after it. Returns when all
+// have returned. What one of them throws is thrown here: out of a thread it would end the debugger.
 template <typename Work>
 void on_threads(unsigned threads, Work&& work) {
+  std::mutex mutex;
+  std::exception_ptr thrown;
+  const auto run = [&](unsigned i) {
+    try {
+      work(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!thrown) thrown = std::current_exception();
+    }
+  };
   std::vector<std::thread> others;
-  {
+  others.reserve(threads);
+  unsigned next = 1;
+  try {
     const SignalsBlocked blocked;
-    for (unsigned i = 1; i < threads; ++i) others.emplace_back([&work, i] { work(i); });
+    for (; next < threads; ++next) others.emplace_back([&run, next] { run(next); });
+  } catch (const std::system_error&) {
   }
-  work(0u);
+  run(0);
+  for (; next < threads; ++next) run(next);
   for (std::thread& other : others) other.join();
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace heapledger

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inferior/elf_cache.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,18 +12,16 @@ ElfCache& ElfCache::instance() {
   return cache;
 }
 
-ElfCache::File ElfCache::open(const std::string& path, std::uint64_t inode,
-                              const std::string& name) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
+ElfCache::File ElfCache::take(Result<int> descriptor, std::uint64_t inode, const std::string& name) {
+  if (!descriptor) {
     return nullptr;
   }
   File file;
   struct stat status {};
-  if (fstat(fd, &status) == 0 && (inode == 0 || status.st_ino == inode)) {
-    file = find_or_read(fd, status, name);
+  if (fstat(*descriptor, &status) == 0 && (inode == 0 || status.st_ino == inode)) {
+    file = find_or_read(*descriptor, status, name);
   }
-  close(fd);
+  close(*descriptor);
   return file;
 }
 

@@ -24,8 +24,9 @@ class ElfCache {
 
   static ElfCache& instance();
 
-  // The ELF file at `path` if its inode is `inode` (0: any); null when it is not or cannot be read.
-  File open(const std::string& path, std::uint64_t inode, const std::string& name);
+  // The ELF file that a descriptor leads to (open_regular, and its Error), which is closed; null when its
+  // inode is not `inode` (0: any) or it cannot be read.
+  File take(Result<int> descriptor, std::uint64_t inode, const std::string& name);
 
  private:
   using Key = std::tuple<dev_t, ino_t, off_t, std::int64_t, std::int64_t, std::int64_t>;

@@ -7,7 +7,6 @@
 // lost pages. Linkers and package managers replace files instead; debuggers map them as well.
 #include "inferior/elf_file.h"
 
-#include <fcntl.h>
 #include <gelf.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 
 #include "inferior/elf_dynamic.h"
 #include "inferior/elf_symbols.h"
+#include "inferior/regular_file.h"
 
 namespace heapledger {
 namespace {
@@ -281,12 +281,12 @@ ElfFile::ElfFile() : impl_(std::make_unique<Impl>()) {}
 ElfFile::~ElfFile() = default;
 
 Result<std::shared_ptr<const ElfFile>> ElfFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
-    return fail("cannot open {}: {}", path, std::strerror(errno));
+  const auto descriptor = open_regular(path);
+  if (!descriptor) {
+    return fail("cannot open {}: {}", path, descriptor.error().message);
   }
-  auto file = from_descriptor(fd, path);
-  close(fd);
+  auto file = from_descriptor(*descriptor, path);
+  close(*descriptor);
   return file;
 }
 
@@ -332,6 +332,9 @@ std::uint64_t ElfFile::entry() const { return impl_->header.e_entry; }
 std::span<const ElfSegment> ElfFile::segments() const { return impl_->segments; }
 std::span<const ElfSection> ElfFile::sections() const { return impl_->sections; }
 std::span<const std::byte> ElfFile::bytes() const { return impl_->bytes.view(); }
+std::span<const std::byte> ElfFile::program_headers() const {
+  return impl_->bytes.part(impl_->header.e_phoff, impl_->segments.size() * sizeof(Elf64_Phdr));
+}
 bool ElfFile::has_symbol_table() const { return impl_->has_symbol_table; }
 
 bool ElfFile::has_interpreter() const {

@@ -59,6 +59,7 @@ class ElfFile {
   std::span<const ElfSection> sections() const;
   const ElfSection* section(std::string_view name) const;
   std::span<const std::byte> bytes() const;                       // the whole file
+  std::span<const std::byte> program_headers() const;             // the table, a part of it
   std::span<const std::byte> contents(const ElfSection&) const;   // empty for SHT_NOBITS
   std::string build_id() const;     // lower-case hex, empty when there is none
   std::string soname() const;       // DT_SONAME, empty when there is none

@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "inferior/elf_cache.h"
+#include "inferior/regular_file.h"
 
 namespace heapledger {
 namespace {
@@ -189,12 +190,18 @@ std::optional<Module> Finder::module_at(const Mapping& first) {
 
 // In this order: the path as the process sees it, if it still is the mapped inode; the mapped file
 // itself (needs CAP_SYS_ADMIN); the program's own link; the path with another inode (overlay file
-// systems show inodes in maps that stat does not) if the image is the same.
+// systems show inodes in maps that stat does not), as the process sees it and as the debugger does. None
+// counts that is not the image in memory.
 ElfCache::File Finder::open_file(const Mapping& first, Module& module) const {
   const bool marked = std::string_view(first.name).ends_with(kDeleted);
-  const std::string root = pid_ == 0 ? "" : fmt::format("/proc/{}/root", pid_);
-  ElfCache& cache = ElfCache::instance();
-  if (auto file = cache.open(root + first.name, first.inode, first.name)) {
+  const auto mapped_image = [&](Result<int> descriptor, std::uint64_t inode) {
+    auto file = ElfCache::instance().take(descriptor, inode, module.path);
+    return file && is_image_of(*file, module.bias, memory_) ? file : nullptr;
+  };
+  const auto as_seen_there = [&] {
+    return pid_ == 0 ? open_regular(first.name) : open_regular_of(pid_, first.name);
+  };
+  if (auto file = mapped_image(as_seen_there(), first.inode)) {
     return file;
   }
   if (marked) {
@@ -202,22 +209,21 @@ ElfCache::File Finder::open_file(const Mapping& first, Module& module) const {
   }
   module.deleted = marked;
   if (pid_ != 0) {
-    const std::string mapped =
-        fmt::format("/proc/{}/map_files/{:x}-{:x}", pid_, first.range.begin, first.range.end);
-    if (auto file = cache.open(mapped, 0, module.path)) {
+    const auto link = [&](const std::string& name) {
+      return open_regular(fmt::format("/proc/{}/{}", pid_, name));
+    };
+    const AddressRange& range = first.range;
+    if (auto file = mapped_image(link(fmt::format("map_files/{:x}-{:x}", range.begin, range.end)), 0)) {
       return file;
     }
-    const std::string exe = fmt::format("/proc/{}/exe", pid_);
-    if (auto file = cache.open(exe, first.inode, module.path); file && is_image_of(*file, module.bias, memory_)) {
+    if (auto file = mapped_image(link("exe"), first.inode)) {
+      return file;
+    }
+    if (auto file = mapped_image(as_seen_there(), 0)) {
       return file;
     }
   }
-  for (const std::string& path : {root + first.name, first.name}) {
-    if (auto file = cache.open(path, 0, first.name); file && is_image_of(*file, module.bias, memory_)) {
-      return file;
-    }
-  }
-  return nullptr;
+  return mapped_image(open_regular(first.name), 0);
 }
 
 // The program is where the kernel put AT_PHDR.
@@ -261,21 +267,28 @@ std::string soname_of(const Module& module) { return module.elf ? module.elf->so
 
 bool is_image_of(const ElfFile& file, Address bias, const Memory& memory) {
   std::uint64_t compared = 0;
-  for (const ElfSegment& segment : file.segments()) {
-    if (segment.type != PT_NOTE && segment.type != PT_PHDR) {
-      continue;
-    }
-    const auto expected = file.at(segment.address, segment.file_size);
+  const auto same = [&](std::uint64_t address, std::span<const std::byte> expected) {
     if ((compared += expected.size()) > file.bytes().size()) {
       return false;  // the same bytes again and again
     }
     std::vector<std::byte> found(expected.size());
-    if (!memory.read(bias + segment.address, found) ||
-        !std::equal(found.begin(), found.end(), expected.begin())) {
+    return memory.read(bias + address, found) &&
+           std::equal(found.begin(), found.end(), expected.begin());
+  };
+  const auto headers = file.program_headers();
+  const auto at = std::uint64_t(headers.data() - file.bytes().data());
+  bool begun = false;  // the segment with the file's first page; others may have a part of it
+  for (const ElfSegment& segment : file.segments()) {
+    const bool first = !begun && segment.type == PT_LOAD && page_floor(segment.offset) == 0;
+    begun = begun || first;
+    if (first && !same(segment.address - segment.offset + at, headers)) {
+      return false;
+    }
+    if (segment.type == PT_NOTE && !same(segment.address, file.at(segment.address, segment.file_size))) {
       return false;
     }
   }
-  return !file.segments().empty();
+  return !file.segments().empty() && compared != 0;
 }
 
 Result<std::vector<Module>> ModuleList::read(std::uint64_t pid, const Mappings& mappings,

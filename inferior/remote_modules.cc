@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "inferior/elf_cache.h"
+#include "inferior/regular_file.h"
 
 namespace heapledger {
 namespace {
@@ -21,7 +22,7 @@ void extend(AddressRange& range, AddressRange more) {
 
 std::optional<Module> module_of(const LoadedModule& loaded, const Memory& memory) {
   Module module;
-  module.elf = ElfCache::instance().open(loaded.path, 0, loaded.path);
+  module.elf = ElfCache::instance().take(open_regular(loaded.path), 0, loaded.path);
   if (module.elf == nullptr || !is_image_of(*module.elf, loaded.bias, memory)) return std::nullopt;
   module.path = loaded.path;
   module.name = loaded.path.substr(loaded.path.rfind('/') + 1);

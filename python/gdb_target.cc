@@ -212,11 +212,7 @@ std::vector<ThreadState> GdbTarget::threads() { return read_threads(true); }
 // What is loaded now answers, unless the ledger says that another module stood there.
 GdbTarget::Place GdbTarget::code_place(CodeAddress address) {
   if (const auto from = origin ? origin(address) : std::nullopt; from && !from->loaded) {
-    auto [found, is_new] = unloaded_.try_emplace(from->path);
-    if (is_new) {
-      if (auto elf = ElfFile::open(from->path)) found->second = *elf;
-    }
-    return {base_name(from->path), found->second, from->bias};
+    return {base_name(from->path), from->elf, from->bias};
   }
   const Module* module = find_module(modules_, address.pc);
   return module == nullptr ? Place{} : Place{module->name, module->elf, module->bias};

@@ -102,7 +102,6 @@ class GdbTarget final : public Target {
   std::string core_path_;
   std::vector<Module> modules_;
   std::optional<std::uint64_t> modules_stop_;
-  std::map<std::string, std::shared_ptr<const ElfFile>> unloaded_;  // by path
   std::map<const ElfFile*, std::pair<std::shared_ptr<const ElfFile>, std::unique_ptr<DebugFile>>>
       debug_files_;
   std::string debug_directories_;

@@ -80,7 +80,7 @@ void FrameResolver::look_up(std::span<const CodeAddress> addresses) {
 }
 
 // The debugger has forgotten a module that was unloaded, and may name what stands there now; the
-// module's file still has its functions.
+// module's file, as it was mapped, still has its functions.
 void FrameResolver::name_unloaded(CodeAddress address, std::vector<SymbolFrame>& frames) {
   const auto origin = origin_ ? origin_(address) : std::nullopt;
   if (!origin || origin->loaded) return;
@@ -89,13 +89,9 @@ void FrameResolver::name_unloaded(CodeAddress address, std::vector<SymbolFrame>&
   SymbolFrame frame{.module = module,
                     .module_offset = address.pc - origin->bias,
                     .address = address.pc};
-  auto [file, is_new] = files_.try_emplace(origin->path);
-  if (is_new) {
-    if (auto elf = ElfFile::open(origin->path)) file->second = *elf;
-  }
-  const auto symbol = file->second ? file->second->function_at(
-                                         frame.module_offset - (address.interrupted ? 0 : 1))
-                                   : std::nullopt;
+  const auto symbol = origin->elf ? origin->elf->function_at(
+                                        frame.module_offset - (address.interrupted ? 0 : 1))
+                                  : std::nullopt;
   if (symbol) {
     frame.function = demangled(symbol->name);
     frame.offset = frame.module_offset - symbol->value;

@@ -65,7 +65,6 @@ class FrameResolver {
   std::vector<AddressRange> agent_memory_;
   Origin origin_;
   std::unordered_map<CodeAddress, std::vector<SymbolFrame>, Hash, Equal> known_;
-  std::unordered_map<std::string, std::shared_ptr<const ElfFile>> files_;  // of unloaded modules
 };
 
 }  // namespace heapledger

@@ -392,7 +392,7 @@ std::vector<AddressRange> Tracker::own_memory() {
 std::optional<Tracker::CodeOrigin> Tracker::code_origin(CodeAddress address) const {
   const CodeRange* r = impl_->code.find(address.pc, address.incarnation);
   if (r == nullptr) return std::nullopt;
-  return CodeOrigin{r->path, r->bias, r->range, r->loaded};
+  return CodeOrigin{r->path, r->bias, r->range, r->loaded, r->elf};
 }
 
 }  // namespace heapledger

@@ -76,7 +76,13 @@ class Tracker {
   // Our own memory in the inferior: image, islands, state, rules, arena. Never a root.
   std::vector<AddressRange> own_memory();
   // Which module a code address belonged to when incarnation `n` covered it; nullopt: none of ours.
-  struct CodeOrigin { std::string path; Address bias = 0; AddressRange range; bool loaded = true; };
+  struct CodeOrigin {
+    std::string path;
+    Address bias = 0;
+    AddressRange range;
+    bool loaded = true;
+    std::shared_ptr<const ElfFile> elf;  // what was mapped; null: it could not be read
+  };
   std::optional<CodeOrigin> code_origin(CodeAddress address) const;
 
  private:

@@ -91,6 +91,20 @@ TEST_F(FrameResolverTest, NamesTheModuleThatWasThere) {
   EXPECT_EQ(lines({0x1120}, origin), std::vector<std::string>{"0x1120 [libthen.so+0x120]"});
 }
 
+TEST_F(FrameResolverTest, NamesFunctionsOfAModuleThatWasThereByWhatWasMapped) {
+  target.function(0x1120, "other", 0x20, "libnow.so");
+  const auto own = ElfFile::open("/proc/self/exe");
+  ASSERT_TRUE(own) << own.error().message;
+  const auto main = (*own)->functions("main");
+  ASSERT_EQ(main.size(), 1u);
+  Tracker::CodeOrigin then{"/proc/self/exe", 0x1120 - main[0].value - 1, {0x1000, 0x2000}, false, *own};
+  const auto origin = [&](CodeAddress) { return then; };
+  EXPECT_EQ(lines({0x1120}, origin), std::vector<std::string>{"main+0x1 [exe]"});
+  then.elf = nullptr;  // by now any file may have that name
+  EXPECT_EQ(lines({0x1120}, origin),
+            std::vector<std::string>{fmt::format("{:#x} [exe+{:#x}]", 0x1120, main[0].value + 1)});
+}
+
 TEST_F(FrameResolverTest, BelievesTheDebuggerOnLoadedModules) {
   target.function(0x1120, "f", 0x20, "app");
   const auto origin = [](CodeAddress) {

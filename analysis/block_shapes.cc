@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "analysis/heuristics.h"
+#include "inferior/printable.h"
 
 namespace heapledger {
 namespace {
@@ -64,7 +65,9 @@ bool is_text(std::span<const std::byte> head) {
 std::string type_of(Target& target, Address vtable) {
   constexpr std::string_view kVtableFor = "vtable for ";
   const auto name = target.name_data(vtable);
-  if (name && name->symbol.starts_with(kVtableFor)) return name->symbol.substr(kVtableFor.size());
+  if (name && name->symbol.starts_with(kVtableFor)) {
+    return one_line(name->symbol.substr(kVtableFor.size()));
+  }
   if (name && !name->symbol.empty()) return "";  // other data: not a vtable after all
   return fmt::format("a class with the vtable {:#x}", vtable);
 }

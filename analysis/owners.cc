@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "analysis/places.h"
+#include "inferior/printable.h"
 
 namespace heapledger {
 namespace {
@@ -131,7 +132,7 @@ class OwnerSearch {
     const auto frames = target_.symbolize({&code, 1});
     if (frames.empty() || frames[0].empty() || frames[0].back().function.empty()) return "code";
     const SymbolFrame& f = frames[0].back();
-    return fmt::format("code of {}+{:#x} [{}]", f.function, f.offset, f.module);
+    return fmt::format("code of {}+{:#x} [{}]", one_line(f.function), f.offset, one_line(f.module));
   }
 
   const Scan& scan_;

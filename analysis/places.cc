@@ -9,6 +9,7 @@
 #include "analysis/thread_areas.h"
 #include "heap/glibc_descriptors.h"
 #include "inferior/demangle.h"
+#include "inferior/printable.h"
 #include "inferior/target_modules.h"
 
 namespace heapledger {
@@ -27,6 +28,14 @@ std::string vector_register(std::size_t word, std::size_t words) {
 
 std::string plus(std::string_view name, std::uint64_t offset) {
   return offset == 0 ? std::string(name) : fmt::format("{}+{}", name, offset);
+}
+
+PlaceName shown(PlaceName place) {
+  for (std::string* name : {&place.text, &place.function, &place.variable, &place.symbol, &place.module,
+                            &place.file}) {
+    *name = one_line(*name);
+  }
+  return place;
 }
 
 const ElfSymbol* tls_symbol_at(const std::vector<ElfSymbol>& symbols, std::uint64_t offset) {
@@ -48,7 +57,7 @@ PlaceName Places::name(const Reference& reference) {
   place.tid = root.tid;
   place.text = root.name;
   if (reference.in_register) name_register(reference.slot, root.tid, place);
-  return place;
+  return shown(std::move(place));
 }
 
 PlaceName Places::name_address(Address address, const Region& region) {
@@ -69,7 +78,7 @@ PlaceName Places::name_address(Address address, const Region& region) {
       break;
     default: break;
   }
-  return place;
+  return shown(std::move(place));
 }
 
 std::string Places::expression(const Reference& reference) const {

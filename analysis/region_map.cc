@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "inferior/printable.h"
+
 namespace heapledger {
 
 RegionMap::RegionMap(const Mappings& mappings) : mappings_(mappings) {
@@ -46,7 +48,7 @@ void RegionMap::finish(std::vector<Region>& regions, std::vector<Root>& roots) {
             [](const Piece& a, const Piece& b) { return a.range.begin < b.range.begin; });
   for (const Piece& piece : pieces_) {
     const Mapping* mapping = find_mapping(mappings_, piece.range.begin);
-    const std::string name = mapping == nullptr ? "" : mapping->name;
+    const std::string name = mapping == nullptr ? "" : one_line(mapping->name);
     regions.push_back({piece.range, name, piece.claim.root, piece.claim.tid, piece.claim.use,
                        piece.claim.why});
     if (!piece.claim.root) continue;

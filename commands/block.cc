@@ -8,6 +8,7 @@
 
 #include "commands/output.h"
 #include "commands/registry.h"
+#include "inferior/printable.h"
 #include "report/frame_format.h"
 #include "report/numbers.h"
 
@@ -24,7 +25,7 @@ std::string mapping_words(const Mapping& mapping) {
   return fmt::format("{:#x}-{:#x} {}{}{}{}{}{}", mapping.range.begin, mapping.range.end,
                      mapping.readable ? 'r' : '-', mapping.writable ? 'w' : '-',
                      mapping.executable ? 'x' : '-', mapping.shared ? 's' : 'p',
-                     mapping.name.empty() ? "" : " ", mapping.name);
+                     mapping.name.empty() ? "" : " ", one_line(mapping.name));
 }
 
 // The block that ends at or shortly before an address that is in none.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "commands/judgement.h"
+#include "inferior/printable.h"
 
 namespace heapledger {
 namespace {
@@ -22,7 +23,7 @@ Result<std::string> report_and_judge(Context& context, int status) {
   if (!at_exit.output.empty()) {
     auto file = OutputFile::open(at_exit.output);
     if (!file) return tl::unexpected(file.error());
-    file->write(report);
+    file->write(at_exit.json ? report : printable(report));
     auto done = file->commit();
     if (!done) return tl::unexpected(done.error());
   }

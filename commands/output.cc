@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "inferior/printable.h"
+
 namespace heapledger {
 
 OptionSpec format_option() {
@@ -30,7 +32,8 @@ Result<Output> Output::open(Target& target, const Arguments& arguments) {
 }
 
 Sink Output::sink() {
-  if (file_) return [this](std::string_view text) { file_->write(text); };
+  if (file_ && json_) return [this](std::string_view text) { file_->write(text); };
+  if (file_) return [this](std::string_view text) { file_->write(printable(text)); };
   return [this](std::string_view text) { target_->out(text); };
 }
 

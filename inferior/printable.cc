@@ -29,20 +29,17 @@ std::size_t sequence(std::string_view text) {
 
 bool is_control(std::string_view sequence) {
   const std::uint8_t first = byte(sequence[0]);
-  if (first == '\n' || first == '\t') return false;
   return first < 0x20 || first == 0x7f || (first == 0xc2 && byte(sequence[1]) < 0xa0);
 }
 
-}  // namespace
-
-std::string printable(std::string_view text) {
+std::string in_numbers(std::string_view text, std::string_view but) {
   std::string result;
   result.reserve(text.size());
   while (!text.empty()) {
     const std::size_t size = sequence(text);
     const std::string_view piece = text.substr(0, std::max<std::size_t>(size, 1));
     text.remove_prefix(piece.size());
-    if (size != 0 && !is_control(piece)) {
+    if (size != 0 && (!is_control(piece) || but.find(piece[0]) != std::string_view::npos)) {
       result += piece;
       continue;
     }
@@ -50,5 +47,10 @@ std::string printable(std::string_view text) {
   }
   return result;
 }
+
+}  // namespace
+
+std::string printable(std::string_view text) { return in_numbers(text, "\n\t"); }
+std::string one_line(std::string_view name) { return in_numbers(name, ""); }
 
 }  // namespace heapledger

@@ -13,4 +13,8 @@ namespace heapledger {
 // controls (U+0080 to U+009F) are control characters.
 std::string printable(std::string_view text);
 
+// The same of a name, which goes into a line of a report and shall not begin one of its own: newline and tab,
+// too.
+std::string one_line(std::string_view name);
+
 }  // namespace heapledger

@@ -342,12 +342,12 @@ void GdbTarget::end_command() { clear_progress(); }
 void GdbTarget::out(std::string_view text) {
   if (text.empty()) return;
   clear_progress();
-  if (capture) return capture(text);
+  // A path or a name may hold any bytes.
+  const std::string visible = printable(text);
+  if (capture) return capture(visible);
   // The pager may be left with q, which is an interrupt.
   if (interrupted_) return;
   const auto shown = ask([&] {
-    // A path or a name may hold any bytes.
-    const std::string visible = printable(text);
     PyObject* string = PyUnicode_DecodeUTF8(visible.data(), py::ssize_t(visible.size()), "replace");
     return debugger_.attr("out")(py::reinterpret_steal<py::str>(string));
   });

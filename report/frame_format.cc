@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "inferior/printable.h"
 #include "report/numbers.h"
 
 namespace heapledger {
@@ -39,7 +40,9 @@ std::string valgrind_frame(const SymbolFrame& frame, const Mappings& mappings) {
   const std::string where = place(frame);
   if (!where.empty()) return fmt::format("{} ({})", text, where);
   const Mapping* mapping = find_mapping(mappings, frame.address - 1);
-  if (mapping != nullptr && mapping->is_file()) return fmt::format("{} (in {})", text, mapping->name);
+  if (mapping != nullptr && mapping->is_file()) {
+    return fmt::format("{} (in {})", text, one_line(mapping->name));
+  }
   return frame.module.empty() ? text : fmt::format("{} (in {})", text, frame.module);
 }
 
@@ -69,8 +72,25 @@ Json shape_json(const BlockShape& shape) {
               {"type", object ? Json(shape.type) : Json(nullptr)}};
 }
 
+// As JSON may have them in a string, DEL and U+0080 to U+009F stand there as they are: a terminal would
+// obey, and printable() would make no JSON of them.
 std::string json_text(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string shown;
+  shown.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte == 0x7f) {
+      shown += "\\u007f";
+    } else if (byte == 0xc2 && next < 0xa0) {
+      shown += fmt::format("\\u{:04x}", next);
+      ++i;
+    } else {
+      shown += text[i];
+    }
+  }
+  return shown;
 }
 
 }  // namespace heapledger

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "inferior/demangle.h"
+#include "inferior/printable.h"
 #include "report/numbers.h"
 
 namespace heapledger {
@@ -70,6 +71,7 @@ void FrameResolver::look_up(std::span<const CodeAddress> addresses) {
     std::vector<SymbolFrame>& frames = answers[i];
     if (frames.empty()) frames.emplace_back();
     for (SymbolFrame& frame : frames) {
+      for (std::string* name : {&frame.function, &frame.file, &frame.module}) *name = one_line(*name);
       frame.address = addresses[i].pc;
       if (!frame.inlined) frame.offset += back(addresses[i]);
       if (!frame.module.empty()) frame.module_offset += back(addresses[i]);
@@ -84,7 +86,7 @@ void FrameResolver::look_up(std::span<const CodeAddress> addresses) {
 void FrameResolver::name_unloaded(CodeAddress address, std::vector<SymbolFrame>& frames) {
   const auto origin = origin_ ? origin_(address) : std::nullopt;
   if (!origin || origin->loaded) return;
-  const std::string module(file_name(origin->path));
+  const std::string module = one_line(file_name(origin->path));
   if (!frames.back().function.empty() && frames.back().module == module) return;
   SymbolFrame frame{.module = module,
                     .module_offset = address.pc - origin->bias,
@@ -93,7 +95,7 @@ void FrameResolver::name_unloaded(CodeAddress address, std::vector<SymbolFrame>&
                                         frame.module_offset - (address.interrupted ? 0 : 1))
                                   : std::nullopt;
   if (symbol) {
-    frame.function = demangled(symbol->name);
+    frame.function = one_line(demangled(symbol->name));
     frame.offset = frame.module_offset - symbol->value;
   }
   frames = {std::move(frame)};

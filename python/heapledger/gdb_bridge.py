@@ -16,6 +16,11 @@ from heapledger import _core
 from heapledger.gdb_debugger import Debugger, selection
 
 
+def shown(error: Exception) -> str:
+    """Its words may be a name of the program's, made to take the terminal over."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(error))
+
+
 class Program:
     """An inferior: gdb's side of it, its session, and our breakpoints in it."""
 
@@ -54,7 +59,7 @@ class LoaderBreakpoint(gdb.Breakpoint):
             with program.debugger.callback(), busy(program):
                 program.session.loader_event(self._function)
         except Exception as error:  # an exception here would stop the program
-            gdb.write(f"heapledger: {error}\n")
+            gdb.write(f"heapledger: {shown(error)}\n")
         return False
 
 
@@ -73,7 +78,7 @@ class WatchBreakpoint(gdb.Breakpoint):
             with program.debugger.callback(), busy(program):
                 program.session.watched(self._address)
         except Exception as error:
-            gdb.write(f"heapledger: {error}\n")
+            gdb.write(f"heapledger: {shown(error)}\n")
         return False
 
 
@@ -158,7 +163,7 @@ def guarded(handler: Callable[[Program, object], None]) -> Callable[[object], No
             with busy(program):
                 handler(program, event)
         except Exception as error:
-            gdb.write(f"heapledger: {error}\n", gdb.STDERR)
+            gdb.write(f"heapledger: {shown(error)}\n", gdb.STDERR)
     return call
 
 
@@ -214,7 +219,9 @@ class Leaks(gdb.Command):
             with busy(program), selection():  # writing code makes gdb forget its frames, too
                 program.session.command(f"{self._name} {argument}".strip())
         except RuntimeError as error:
-            raise gdb.GdbError(str(error))
+            raise gdb.GdbError(shown(error))
+        except Exception as error:  # out of memory, in the engine too
+            raise gdb.GdbError(f"internal error: {error!r}")
         finally:
             with busy(program):
                 program.debugger.delete_old_watches()

@@ -18,6 +18,15 @@ WIDE = (("zmm0", "v8_int64", 8), ("ymm0", "v4_int64", 4), ("xmm0", "v2_int64", 2
 MOST_FRAMES = 20000  # of a recursion that ran away
 
 
+def text(ask: Callable[[], Optional[str]]) -> str:
+    """What gdb says, where it may hold a name of the program's: gdb raises for one that is no UTF-8. Its
+    bytes that are none are shown in numbers."""
+    try:
+        return ask() or ""
+    except UnicodeDecodeError as error:
+        return error.object.decode(errors="backslashreplace")
+
+
 @contextlib.contextmanager
 def setting(name: str, value: str) -> Iterator[None]:
     """A setting of gdb's, for a moment."""
@@ -128,7 +137,7 @@ class Debugger:
         return self._process << 32 | self._stop_id
 
     def program_path(self) -> str:
-        return self._inferior.progspace.filename or ""
+        return text(lambda: self._inferior.progspace.filename)
 
     def architecture(self) -> str:
         return self._inferior.architecture().name()
@@ -140,10 +149,10 @@ class Debugger:
         return -1 if self._exit_status is None else self._exit_status
 
     def files(self) -> str:
-        return gdb.execute("info files", to_string=True)
+        return text(lambda: gdb.execute("info files", to_string=True))
 
     def process_mappings(self) -> str:
-        return gdb.execute("info proc mappings", to_string=True)
+        return text(lambda: gdb.execute("info proc mappings", to_string=True))
 
     def debug_directories(self) -> str:
         return gdb.parameter("debug-file-directory") or ""
@@ -179,7 +188,8 @@ class Debugger:
                         numbers.append(int(frame.read_register(name)) & 0xffffffffffffffff)
                     if registers:
                         vector = self._vector(frame)
-                result.append((self._tid(thread), thread.num, thread.name or "", numbers, vector))
+                name = text(lambda: thread.name)
+                result.append((self._tid(thread), thread.num, name, numbers, vector))
         return result
 
     def _vector(self, frame: gdb.Frame) -> list[int]:
@@ -211,10 +221,10 @@ class Debugger:
             frame: Optional[gdb.Frame] = gdb.newest_frame()
             while frame is not None and len(result) < MOST_FRAMES:
                 place = frame.find_sal()
-                file = place.symtab.fullname() if place.symtab is not None else ""
+                file = text(place.symtab.fullname) if place.symtab is not None else ""
                 variables = self._variables(frame) if with_variables else []
                 result.append((frame.pc(), int(frame.read_register("rsp")) & 0xffffffffffffffff,
-                               frame.name() or "", file, place.line, variables))
+                               text(frame.name), file, place.line, variables))
                 try:
                     frame = frame.older()
                 except gdb.error:
@@ -236,8 +246,8 @@ class Debugger:
                     value = symbol.value(frame)
                     if value.is_optimized_out or value.address is None:
                         continue
-                    result.append((symbol.name, str(value.type), int(value.address),
-                                   value.type.sizeof))
+                    result.append((text(lambda: symbol.name), text(lambda: str(value.type)),
+                                   int(value.address), value.type.sizeof))
             if block.function is not None:
                 break
             block = block.superblock
@@ -274,9 +284,9 @@ class Debugger:
         """Breakpoints that are inserted there stay."""
         self._inferior.write_memory(address, contents)
 
-    def out(self, text: str) -> None:
+    def out(self, words: str) -> None:
         """To the user."""
-        gdb.write(text)
+        gdb.write(words)
 
     def breakpoints(self) -> list[int]:
         """Addresses of the user's enabled breakpoints."""
@@ -352,6 +362,6 @@ class Debugger:
 
     def withdraw(self, path: str) -> None:
         for objfile in gdb.objfiles():
-            if objfile.filename == path:
+            if text(lambda: objfile.filename) == path:
                 with contextlib.suppress(gdb.error):
                     gdb.execute(f"remove-symbol-file {path}", to_string=True)

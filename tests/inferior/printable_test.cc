@@ -26,5 +26,10 @@ TEST(Printable, ShowsWhatIsNoUtf8InNumbers) {
   EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // beyond U+10FFFF
 }
 
+TEST(Printable, ANameBeginsNoLineOfItsOwn) {
+  EXPECT_EQ(one_line("f\nLEAK SUMMARY:\t0"), "f\\x0aLEAK SUMMARY:\\x090");
+  EXPECT_EQ(one_line("operator new[](unsigned long)"), "operator new[](unsigned long)");
+}
+
 }  // namespace
 }  // namespace heapledger

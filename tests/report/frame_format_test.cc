@@ -60,6 +60,9 @@ TEST(FrameJson, KeepsTheFullPath) {
 
 TEST(FrameJson, ReplacesBytesThatAreNoText) {
   EXPECT_EQ(json_text(Json("a\xff")), "\"a\xef\xbf\xbd\"");
+  // What a terminal obeys, in JSON's words: it is the same text for who reads it.
+  EXPECT_EQ(json_text(Json("\x1b" "a\x7f\xc2\x9b\xc2\xa0")), "\"\\u001ba\\u007f\\u009b\xc2\xa0\"");
+  EXPECT_EQ(Json::parse(json_text(Json("\x7f\xc2\x9b"))), Json("\x7f\xc2\x9b"));
 }
 
 TEST(Numbers, CommasEveryThreeDigits) {

@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <span>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 
 namespace heapledger {
@@ -13,31 +12,14 @@ namespace {
 
 constexpr std::uint32_t kNoGroup = std::numeric_limits<std::uint32_t>::max();
 
-bool same_frame(const CodeAddress& a, const CodeAddress& b) {
-  return a.pc == b.pc && a.incarnation == b.incarnation;
-}
-
-struct Frames {
-  const std::vector<OutstandingGroup>& groups;
-
-  std::size_t operator()(std::uint32_t group) const {
-    std::uint64_t hash = 0;
-    for (const CodeAddress& frame : groups[group].stack) {
-      hash = (hash ^ frame.pc ^ std::uint64_t{frame.incarnation} << 48) * 0x9e3779b97f4a7c15u;
-      hash ^= hash >> 29;
-    }
-    return std::size_t(hash);
-  }
-  bool operator()(std::uint32_t a, std::uint32_t b) const {
-    return std::ranges::equal(groups[a].stack, groups[b].stack, same_frame);
-  }
-};
-
-// Which group a stack of the depot belongs to; stacks are looked at once each.
 class Groups {
  public:
   Groups(const Ledger& ledger, const BlockShapes& shapes)
-      : ledger_(ledger), shapes_(shapes), of_shape_(shapes.count(), kNoGroup) {}
+      : ledger_(ledger),
+        shapes_(shapes),
+        of_shape_(shapes.count(), kNoGroup),
+        canonical_(ledger.canonical_stacks()),
+        of_stack_(canonical_.size(), kNoGroup) {}
 
   std::uint32_t of_allocation(std::size_t number) {
     if (number < ledger_.recorded().size()) return of(ledger_.recorded()[number].stack);
@@ -53,26 +35,20 @@ class Groups {
 
  private:
   std::uint32_t of(StackId id) {
-    if (id >= of_stack_.size()) of_stack_.resize(std::size_t{id} + 1, kNoGroup);
-    if (of_stack_[id] == kNoGroup) of_stack_[id] = find_or_add(id);
-    return of_stack_[id];
-  }
-
-  std::uint32_t find_or_add(StackId id) {
-    const auto fresh = std::uint32_t(groups_.size());
-    groups_.emplace_back().stack = ledger_.stack(id);
-    const auto [known, is_new] = by_frames_.emplace(fresh, fresh);
-    if (!is_new) groups_.pop_back();
-    return known->second;
+    std::uint32_t& group = of_stack_[id < canonical_.size() ? canonical_[id] : 0];
+    if (group == kNoGroup) {
+      group = std::uint32_t(groups_.size());
+      groups_.emplace_back().stack_id = id < canonical_.size() ? canonical_[id] : 0;
+    }
+    return group;
   }
 
   const Ledger& ledger_;
   const BlockShapes& shapes_;
   std::vector<OutstandingGroup> groups_;
   std::vector<std::uint32_t> of_shape_;
+  std::vector<StackId> canonical_;
   std::vector<std::uint32_t> of_stack_;
-  std::unordered_map<std::uint32_t, std::uint32_t, Frames, Frames> by_frames_{16, Frames{groups_},
-                                                                              Frames{groups_}};
 };
 
 bool passes(const Ledger& ledger, const Allocation& allocation, const OutstandingFilter& filter) {
@@ -84,15 +60,7 @@ bool passes(const Ledger& ledger, const Allocation& allocation, const Outstandin
   return age && *age >= *filter.older_ms;
 }
 
-bool stack_before(const OutstandingGroup& a, const OutstandingGroup& b) {
-  if (a.shape != b.shape) return a.shape < b.shape;
-  return std::ranges::lexicographical_compare(
-      a.stack, b.stack, [](const CodeAddress& x, const CodeAddress& y) {
-        return std::pair(x.pc, x.incarnation) < std::pair(y.pc, y.incarnation);
-      });
-}
-
-void sort_groups(std::vector<OutstandingGroup>& groups, OutstandingOrder order) {
+void sort_groups(const Ledger& ledger, std::vector<OutstandingGroup>& groups, OutstandingOrder order) {
   std::sort(groups.begin(), groups.end(),
             [&](const OutstandingGroup& a, const OutstandingGroup& b) {
               if (order == OutstandingOrder::age && a.oldest_ms != b.oldest_ms)
@@ -100,14 +68,16 @@ void sort_groups(std::vector<OutstandingGroup>& groups, OutstandingOrder order) 
               if (order == OutstandingOrder::count && a.count != b.count) return a.count > b.count;
               if (a.bytes != b.bytes) return a.bytes > b.bytes;
               if (a.count != b.count) return a.count > b.count;
-              return stack_before(a, b);
+              if (a.shape != b.shape) return a.shape < b.shape;
+              return ledger.stack_before(a.stack_id, b.stack_id);
             });
 }
 
 }  // namespace
 
 std::vector<OutstandingGroup> group_by_stack(const Ledger& ledger, const OutstandingFilter& filter,
-                                             OutstandingOrder order, const BlockShapes& shapes) {
+                                             OutstandingOrder order, const BlockShapes& shapes,
+                                             std::size_t limit) {
   Groups groups(ledger, shapes);
   for (std::size_t i = 0; i < ledger.count(); ++i) {
     const Allocation allocation = ledger.allocation(i);
@@ -127,7 +97,10 @@ std::vector<OutstandingGroup> group_by_stack(const Ledger& ledger, const Outstan
     }
   }
   std::vector<OutstandingGroup> result = std::move(groups.all());
-  sort_groups(result, order);
+  sort_groups(ledger, result, order);
+  for (std::size_t i = 0; i < std::min(limit, result.size()); ++i) {
+    result[i].stack = ledger.stack(result[i].stack_id);
+  }
   return result;
 }
 

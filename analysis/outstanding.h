@@ -23,7 +23,8 @@ struct OutstandingFilter {
 };
 
 struct OutstandingGroup {
-  std::vector<CodeAddress> stack;         // return addresses, innermost first; may be empty
+  StackId stack_id = 0;                   // of all with the same frames (Ledger::canonical_stacks)
+  std::vector<CodeAddress> stack;         // its return addresses, innermost first; may be empty
   std::optional<std::uint32_t> shape;     // id of untracked blocks' shape
   std::uint64_t bytes = 0;
   std::uint64_t count = 0;
@@ -33,9 +34,10 @@ struct OutstandingGroup {
 };
 
 // Groups whose stacks have the same frames are one group (the depot may hold a stack twice).
-// Ties in the order are broken by bytes, count, then stack, then shape. `shapes`: of the ledger's
-// untracked allocations.
+// Ties in the order are broken by bytes, count, then shape, then stack. `shapes`: of the ledger's
+// untracked allocations. Only the first `limit` groups get their `stack`: what nobody shows is not copied.
 std::vector<OutstandingGroup> group_by_stack(const Ledger& ledger, const OutstandingFilter& filter,
-                                             OutstandingOrder order, const BlockShapes& shapes = {});
+                                             OutstandingOrder order, const BlockShapes& shapes = {},
+                                             std::size_t limit = SIZE_MAX);
 
 }  // namespace heapledger

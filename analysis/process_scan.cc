@@ -2,7 +2,6 @@
 #include "analysis/process_scan.h"
 
 #include <algorithm>
-#include <map>
 
 #include "analysis/block_index.h"
 #include "analysis/present_pages.h"
@@ -152,7 +151,7 @@ Key key_of(const Ledger& ledger, std::span<const std::uint32_t> allocations,
   if (allocations.empty()) {
     return [shapes](BlockIndexNumber b) { return kShapeKey | shapes().id_of(b); };
   }
-  const std::vector<StackId> canonical = canonical_stacks(ledger);
+  const std::vector<StackId> canonical = ledger.canonical_stacks();
   const auto recorded = std::uint32_t(ledger.recorded().size());
   std::vector<std::uint32_t> keys;  // kShapeKey: number of an untracked block, its shape not asked for yet
   keys.reserve(allocations.size());
@@ -177,24 +176,6 @@ std::vector<bool> usable_sizes(const Ledger& ledger, const Stop& stop) {
 }
 
 }  // namespace
-
-std::vector<StackId> canonical_stacks(const Ledger& ledger) {
-  StackId largest = 0;
-  for (const Allocation& a : ledger.recorded()) largest = std::max(largest, a.stack);
-  std::vector<bool> used(largest + 1);
-  for (const Allocation& a : ledger.recorded()) used[a.stack] = true;
-  std::vector<StackId> canonical(largest + 1, 0);
-  std::map<std::vector<std::uint64_t>, StackId> known;
-  for (StackId id = 1; id <= largest; ++id) {
-    if (!used[id]) continue;
-    std::vector<std::uint64_t> frames;
-    for (const CodeAddress& frame : ledger.stack(id)) {
-      frames.push_back(frame.pc | std::uint64_t{frame.incarnation} << 48);
-    }
-    canonical[id] = known.try_emplace(std::move(frames), id).first->second;
-  }
-  return canonical;
-}
 
 Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
                                  std::span<const AddressRange> own_memory,

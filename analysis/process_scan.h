@@ -43,10 +43,6 @@ struct ProcessScan {
   }
 };
 
-// Stacks with equal frames may have several ids in the depot: of each id, the smallest id with the
-// same frames. Indexed by StackId up to the largest one in use.
-std::vector<StackId> canonical_stacks(const Ledger& ledger);
-
 inline constexpr std::uint32_t kShapeKey = 1u << 31;
 
 // LossRecord::key of the result is a canonical StackId - ledger.stack(record.key) are its frames - or,

@@ -73,7 +73,7 @@ Result<void> run(Context& context, const Arguments& arguments) {
 
   const OutstandingReport report{
       .ledger = **ledger,
-      .groups = group_by_stack(**ledger, selection->filter, order_of(arguments), context.shapes()),
+      .groups = group_by_stack(**ledger, selection->filter, order_of(arguments), context.shapes(), *limit),
       .limit = *limit,
       .addresses = arguments.has("--addresses"),
       .filter = selection->words,

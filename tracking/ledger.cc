@@ -2,6 +2,7 @@
 #include "tracking/ledger.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace heapledger {
 namespace {
@@ -115,6 +116,42 @@ std::vector<CodeAddress> Ledger::stack(StackId id) const {
     id = node.parent;
   }
   return frames;
+}
+
+// A node's caller is there before it, so one pass does; a caller that is not is damage, and counts as none.
+// Nothing is kept of a stack but its node: of a hostile depot each may be as long as a stack can be.
+std::vector<StackId> Ledger::canonical_stacks() const {
+  constexpr std::size_t kMostProbes = 1024;  // hashes that collide were made to: those stay apart
+  std::vector<StackId> canonical(std::max<std::size_t>(nodes_.size(), 1));
+  const auto caller = [&](StackId id) { return nodes_[id].parent < id ? canonical[nodes_[id].parent] : 0; };
+  std::vector<StackId> table(std::bit_ceil(nodes_.size() * 2 + 1));  // open addressing; 0: empty
+  for (StackId id = 1; id < nodes_.size(); ++id) {
+    if (nodes_[id].pc == 0) continue;  // as stack() ends
+    canonical[id] = id;
+    const std::uint64_t hash = (nodes_[id].pc ^ std::uint64_t{caller(id)} << 20) * 0x9e3779b97f4a7c15;
+    std::size_t slot = std::size_t(hash ^ hash >> 32) & (table.size() - 1);
+    for (std::size_t probe = 0; probe < kMostProbes; ++probe, slot = (slot + 1) & (table.size() - 1)) {
+      const StackId other = table[slot];
+      if (other == 0) table[slot] = id;
+      if (other == 0) break;
+      if (nodes_[other].pc != nodes_[id].pc || caller(other) != caller(id)) continue;
+      canonical[id] = other;
+      break;
+    }
+  }
+  return canonical;
+}
+
+bool Ledger::stack_before(StackId a, StackId b) const {
+  constexpr int kCompared = 64;  // frames
+  const auto node = [&](StackId id) { return id != 0 && id < nodes_.size() ? nodes_[id] : agent::Node{}; };
+  agent::Node x = node(a), y = node(b);
+  for (int i = 0; i < kCompared; ++i) {
+    if (x.pc != y.pc) return x.pc < y.pc;
+    x = node(x.parent);
+    y = node(y.parent);
+  }
+  return a < b;
 }
 
 std::uint32_t Ledger::tid(const Allocation& allocation) const {

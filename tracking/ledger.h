@@ -82,6 +82,11 @@ class Ledger {
   // or where a signal arrived (CodeAddress::interrupted). At most kMaxStack frames, also when a
   // damaged depot has a cycle.
   std::vector<CodeAddress> stack(StackId id) const;
+  // Of each id up to the largest there is: the one that stands for all stacks with the same frames (the
+  // depot may hold a stack twice).
+  std::vector<StackId> canonical_stacks() const;
+  // An order of canonical stacks: by the addresses of their innermost frames, then by id.
+  bool stack_before(StackId a, StackId b) const;
   std::uint32_t tid(const Allocation& allocation) const;  // 0: unknown
   // Age in milliseconds at the moment of reading; nullopt when time was not recorded. In a core the
   // moment is that of the newest entry: nothing in a core says when it was written.

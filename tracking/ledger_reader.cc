@@ -22,6 +22,7 @@ AddressRange arena_of(const agent::State& s) {
 
 Result<Ledger> LedgerReader::run() {
   if (auto read = read_state(); !read) return tl::unexpected(read.error());
+  if (auto own = check_arena(); !own) return tl::unexpected(own.error());
   claims_ = std::make_unique<ArenaClaims>(opened_);
   read_nodes();
   read_thread_records();
@@ -73,6 +74,22 @@ Result<void> LedgerReader::read_state() {
   c.dropped_mappings = s.dropped_mappings;
   c.dropped_stacks = s.dropped_stacks;
   c.ledger_bytes = sizeof(agent::State) + s.arena_opened;
+  return {};
+}
+
+// The agent's arena is private memory of the process. A file, mapped there again and again, would show more
+// records than there is memory for them here.
+Result<void> LedgerReader::check_arena() {
+  if (progress_ == nullptr || progress_->kind() != ProcessKind::live_local) return {};
+  const auto mappings = progress_->mappings();
+  if (!mappings) return tl::unexpected(mappings.error());
+  auto at = std::partition_point(mappings->begin(), mappings->end(),
+                                 [&](const Mapping& m) { return m.range.end <= opened_.begin; });
+  for (; at != mappings->end() && at->range.begin < opened_.end; ++at) {
+    if (!at->is_file() && !at->shared) continue;
+    return fail("cannot read the ledger: the program has mapped something else into it, at {:#x}",
+                at->range.begin);
+  }
   return {};
 }
 

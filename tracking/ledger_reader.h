@@ -34,6 +34,7 @@ class LedgerReader {
   static constexpr std::size_t kWindow = 1 << 20;  // bytes a read; stays in the second-level cache
 
   Result<void> read_state();
+  Result<void> check_arena();
   void read_threads();
   void read_thread(const agent::Thread& thread);
   void read_thread_records();

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -84,6 +85,37 @@ TEST(Ledger, EndsAStackThatGoesRound) {
   EXPECT_EQ(ledger.stack(b).size(), Ledger::kMaxStack);
   EXPECT_EQ(ledger.stack(self).size(), Ledger::kMaxStack);
   EXPECT_EQ(pcs(ledger, wild), (std::vector<Address>{0x404000}));
+}
+
+TEST(Ledger, StandsForStacksWithTheSameFramesByOneOfThem) {
+  PlayedAgent agent;
+  const StackId a = agent.node(0x401000, 0);
+  const StackId b = agent.node(0x402000, a);
+  const StackId again = agent.node(0x401000, 0);
+  const StackId b_again = agent.node(0x402000, again);
+  const StackId other = agent.node(0x402000, 0);
+  const StackId late = agent.node(0x403000, 99);  // whose caller cannot be
+  const auto canonical = agent.read().canonical_stacks();
+  EXPECT_EQ(canonical[a], a);
+  EXPECT_EQ(canonical[again], a);
+  EXPECT_EQ(canonical[b_again], canonical[b]);
+  EXPECT_NE(canonical[other], canonical[b]);
+  EXPECT_EQ(canonical[late], late);
+}
+
+// Each node of a chain is a stack of its own, as long as a stack can be: 4 GB of frames, were they all kept.
+TEST(Ledger, ComparesLongStacksWithoutKeepingThem) {
+  PlayedAgent agent;
+  constexpr StackId kNodes = 1 << 18;
+  StackId id = 0;
+  for (StackId i = 0; i < kNodes; ++i) id = agent.node(0x401000, id);
+  const Ledger ledger = agent.read();
+  const auto canonical = ledger.canonical_stacks();
+  EXPECT_EQ(canonical[id], id);
+  EXPECT_EQ(ledger.stack(id).size(), Ledger::kMaxStack);
+  std::vector<StackId> ids(canonical.begin() + 1, canonical.begin() + 5000);
+  std::sort(ids.begin(), ids.end(), [&](StackId x, StackId y) { return ledger.stack_before(x, y); });
+  EXPECT_EQ(ids.front(), 1u);
 }
 
 TEST(Ledger, BelievesNoCount) {

@@ -4,19 +4,23 @@
 #include <dwarf.h>
 #include <elf.h>
 #include <elfutils/libdw.h>
-#include <elfutils/libdwfl.h>
+#include <libelf.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <map>
 
 #include "inferior/demangle.h"
+#include "inferior/separate_debug_file.h"
 
 namespace heapledger {
 namespace {
 
-struct DwflEnd {
-  void operator()(Dwfl* dwfl) const { dwfl_end(dwfl); }
+struct DwarfEnd {
+  void operator()(Dwarf* dwarf) const { dwarf_end(dwarf); }
+};
+struct ElfEnd {
+  void operator()(Elf* elf) const { elf_end(elf); }
 };
 struct FreeScopes {
   void operator()(Dwarf_Die* scopes) const { std::free(scopes); }
@@ -26,6 +30,44 @@ struct Place {
   std::string file;
   std::uint32_t line = 0;
 };
+
+bool is_compressed(const ElfFile& file) {
+  const auto sections = file.sections();
+  return std::any_of(sections.begin(), sections.end(), [](const ElfSection& section) {
+    return (section.flags & SHF_COMPRESSED) != 0 || section.name.starts_with(".zdebug");
+  });
+}
+
+// The debug information of one file, read where the file is mapped.
+class DebugInformation {
+ public:
+  DebugInformation() = default;
+  explicit DebugInformation(std::shared_ptr<const ElfFile> file) : file_(std::move(file)) {
+    constexpr std::size_t kMostCopied = std::size_t{2} << 30;  // bytes
+    std::span<const std::byte> bytes = file_->bytes();
+    if (is_compressed(*file_)) {
+      // libdw has sections uncompressed, and libelf notes that in their headers, in the image.
+      if (bytes.size() > kMostCopied) return;
+      copy_.assign(bytes.begin(), bytes.end());
+      bytes = copy_;
+    }
+    // Else elf_memory takes a char* but does not write to an image it is never asked to change.
+    auto* image = const_cast<char*>(reinterpret_cast<const char*>(bytes.data()));
+    elf_.reset(elf_memory(image, bytes.size()));
+    if (elf_ != nullptr) dwarf_.reset(dwarf_begin_elf(elf_.get(), DWARF_C_READ, nullptr));
+  }
+  Dwarf* get() const { return dwarf_.get(); }
+
+ private:
+  std::shared_ptr<const ElfFile> file_;
+  std::vector<std::byte> copy_;
+  std::unique_ptr<Elf, ElfEnd> elf_;
+  std::unique_ptr<Dwarf, DwarfEnd> dwarf_;
+};
+
+bool has_debug_information(const ElfFile& file) {
+  return file.section(".debug_info") != nullptr || file.section(".zdebug_info") != nullptr;
+}
 
 struct Unit {  // code of one compilation unit
   std::uint64_t begin, end;
@@ -117,10 +159,7 @@ int preference(const ElfSymbol& symbol) {
 
 struct DebugFile::Impl {
   std::shared_ptr<const ElfFile> elf;
-  std::string path_list;  // in dwfl's words
-  char* path_list_pointer = nullptr;
-  Dwfl_Callbacks callbacks{};
-  std::unique_ptr<Dwfl, DwflEnd> dwfl;
+  DebugInformation alternate, information;
   Dwarf* dwarf = nullptr;
   std::vector<Unit> units;                              // sorted by address
   std::vector<ElfSymbol> functions, objects;            // sorted by address
@@ -138,27 +177,33 @@ struct DebugFile::Impl {
 };
 
 void DebugFile::Impl::open(const std::string& directories) {
-  // "+" in front would ask for checksums of the files found; ".debug" and the file's own folder are
-  // where .gnu_debuglink is looked up.
-  path_list = ":.debug:" + directories;
-  path_list_pointer = path_list.data();
-  callbacks.find_elf = dwfl_build_id_find_elf;
-  callbacks.find_debuginfo = dwfl_standard_find_debuginfo;
-  callbacks.section_address = dwfl_offline_section_address;
-  callbacks.debuginfo_path = &path_list_pointer;
-  dwfl.reset(dwfl_begin(&callbacks));
-  if (dwfl == nullptr) return;
-  dwfl_report_begin(dwfl.get());
-  Dwfl_Module* module =
-      dwfl_report_offline(dwfl.get(), elf->name().c_str(), elf->name().c_str(), -1);
-  dwfl_report_end(dwfl.get(), nullptr, nullptr);
-  if (module == nullptr) return;
-  Dwarf_Addr bias = 0;
-  dwarf = dwfl_module_getdwarf(module, &bias);
-  const char* debug_name = nullptr;
-  dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, &debug_name);
-  if (debug_name == nullptr || debug_name == elf->name()) return;
-  if (auto debug = ElfFile::open(debug_name)) read_symbols(**debug);
+  std::shared_ptr<const ElfFile> debug = elf;
+  if (!has_debug_information(*elf)) {
+    debug = separate_debug_file(*elf, directories);
+    if (debug == nullptr) return;
+    read_symbols(*debug);
+  }
+  information = DebugInformation(debug);
+  dwarf = information.get();
+  if (dwarf == nullptr || !has_alternate_debug_file(*debug)) return;
+  // Left to itself libdw opens whatever stands there under that name.
+  const auto other = alternate_debug_file(*debug, directories);
+  if (other != nullptr && !has_alternate_debug_file(*other)) alternate = DebugInformation(other);
+  if (alternate.get() != nullptr) {
+    dwarf_setalt(dwarf, alternate.get());
+  } else {
+    dwarf = nullptr;
+  }
+}
+
+// Of a unit whose rest is in a .dwo file, what it has itself: asked for more, libdw opens the file.
+bool may_be_read(Dwarf_Die* unit) {
+  std::uint8_t type = 0;
+  if (dwarf_cu_info(unit->cu, nullptr, &type, nullptr, nullptr, nullptr, nullptr, nullptr) != 0) return false;
+  if (type != DW_UT_skeleton) return true;
+  const int tag = dwarf_tag(unit);
+  return (tag == DW_TAG_skeleton_unit || tag == DW_TAG_compile_unit) &&
+         (dwarf_hasattr(unit, DW_AT_low_pc) || dwarf_hasattr(unit, DW_AT_ranges));
 }
 
 void DebugFile::Impl::read_units() {
@@ -167,7 +212,7 @@ void DebugFile::Impl::read_units() {
   std::size_t header_size = 0;
   while (dwarf_nextcu(dwarf, offset, &next, &header_size, nullptr, nullptr, nullptr) == 0) {
     Unit unit{};
-    if (dwarf_offdie(dwarf, offset + header_size, &unit.die) != nullptr) {
+    if (dwarf_offdie(dwarf, offset + header_size, &unit.die) != nullptr && may_be_read(&unit.die)) {
       Dwarf_Addr base = 0, begin = 0, end = 0;
       std::ptrdiff_t at = 0;
       while ((at = dwarf_ranges(&unit.die, at, &base, &begin, &end)) > 0) {
@@ -196,7 +241,8 @@ void DebugFile::Impl::sort_symbols(std::vector<ElfSymbol>& symbols) {
   std::sort(symbols.begin(), symbols.end(), [](const ElfSymbol& a, const ElfSymbol& b) {
     if (a.value != b.value) return a.value < b.value;
     const int pa = preference(a), pb = preference(b);
-    return pa != pb ? pa > pb : a.name < b.name;
+    constexpr std::size_t kCompared = 256;  // all names may be the one that fills the file
+    return pa != pb ? pa > pb : a.name.substr(0, kCompared) < b.name.substr(0, kCompared);
   });
   symbols.erase(std::unique(symbols.begin(), symbols.end(),
                             [](const ElfSymbol& a, const ElfSymbol& b) {

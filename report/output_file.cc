@@ -5,19 +5,48 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <utility>
 
 namespace heapledger {
 namespace {
 
-// Where a link leads; the path itself when there is nothing yet.
-std::string follow_links(const std::string& path) {
-  std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
-  return real ? std::string(real.get()) : path;
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "./" : path.substr(0, slash + 1);
+}
+
+// In a folder where everybody may put things (/tmp), what somebody else put there under that name is not
+// what the user means. The kernel's rule (proc(5), protected_symlinks), which holds when a file is opened.
+bool is_planted(const std::string& path, const struct stat& there) {
+  struct stat folder {};
+  if (::stat(folder_of(path).c_str(), &folder) != 0) return false;
+  const bool shared = (folder.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH);
+  return shared && there.st_uid != ::geteuid() && there.st_uid != folder.st_uid;
+}
+
+// Where a link leads, or the last link when there is nothing (or nothing with a name: /dev/stdout of a pipe).
+Result<std::string> follow_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // the kernel's limit
+  std::string at = path;
+  for (int i = 0; i < kMostLinks; ++i) {
+    struct stat there {};
+    if (::lstat(at.c_str(), &there) != 0 || (!S_ISLNK(there.st_mode) && !S_ISFIFO(there.st_mode))) return at;
+    if (is_planted(at, there)) return fail("cannot write {}: somebody else put it there", path);
+    if (S_ISFIFO(there.st_mode)) return at;
+    std::array<char, PATH_MAX> target{};
+    const ssize_t size = ::readlink(at.c_str(), target.data(), target.size());
+    if (size <= 0) return fail("cannot write {}: {}", path, std::strerror(errno));
+    std::string next(target.data(), std::size_t(size));
+    if (!next.starts_with('/')) next = folder_of(at) + next;
+    if (::lstat(next.c_str(), &there) != 0) return at;
+    at = std::move(next);
+  }
+  return fail("cannot write {}: {}", path, std::strerror(ELOOP));
 }
 
 }  // namespace
@@ -38,7 +67,9 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
 
 Result<OutputFile> OutputFile::open(const std::string& path) {
   if (path.empty()) return fail("cannot write to an empty file name");
-  const std::string final_path = follow_links(path);
+  const auto followed = follow_links(path);
+  if (!followed) return tl::unexpected(followed.error());
+  const std::string& final_path = *followed;
   struct stat info {};
   const bool exists = ::stat(final_path.c_str(), &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) return fail("cannot write {}: it is a folder", path);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/output_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,6 +70,45 @@ TEST_F(OutputFileTest, FollowsALink) {
   ASSERT_TRUE(file->commit());
   EXPECT_EQ(content(folder / "real"), "new");
   EXPECT_TRUE(fs::is_symlink(folder / "link"));
+}
+
+// Anybody may have put it there, to have a root's report written over what it leads to.
+TEST_F(OutputFileTest, InAFolderForAllFollowsNoLinkOfSomebodyElse) {
+  const fs::path shared = folder / "shared", path = shared / "report", mine = folder / "mine";
+  fs::create_directory(shared);
+  std::ofstream(mine) << "mine";
+  ASSERT_EQ(::chmod(shared.c_str(), 01777), 0);
+  fs::create_symlink(mine, path);
+  EXPECT_TRUE(OutputFile::open(path.string()));
+  ASSERT_EQ(::lchown(path.c_str(), 65534, 65534), 0);  // as root, as this test
+  const auto planted = OutputFile::open(path.string());
+  ASSERT_FALSE(planted);
+  EXPECT_EQ(planted.error().message, "cannot write " + path.string() + ": somebody else put it there");
+  fs::create_symlink(path, folder / "to_it");
+  EXPECT_FALSE(OutputFile::open((folder / "to_it").string()));
+  fs::remove(path);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0666), 0);
+  ASSERT_EQ(::lchown(path.c_str(), 65534, 65534), 0);
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  EXPECT_FALSE(OutputFile::open(path.string()));
+  ::close(reader);
+  EXPECT_EQ(content(mine), "mine");
+}
+
+TEST_F(OutputFileTest, WritesToAPipeThatALinkOfTheKernelsLeadsTo) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  {
+    auto file = OutputFile::open(fmt::format("/proc/self/fd/{}", pipe[1]));
+    ASSERT_TRUE(file) << file.error().message;
+    file->write("text");
+    EXPECT_TRUE(file->commit());
+  }
+  char text[5] = "";
+  EXPECT_EQ(::read(pipe[0], text, 4), 4);
+  EXPECT_STREQ(text, "text");
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 TEST_F(OutputFileTest, ADeviceStaysADevice) {

@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 
+#include "inferior/printable.h"
+
 namespace heapledger {
 
 std::recursive_timed_mutex& plugin_lock();
@@ -25,7 +27,7 @@ std::optional<std::string> enter(Body&& body) noexcept {
     body();
     return std::nullopt;
   } catch (const std::exception& error) {
-    return std::string("internal error: ") + error.what();
+    return "internal error: " + printable(error.what());
   } catch (...) {
     return "internal error";
   }

@@ -59,7 +59,10 @@ std::vector<lldb::SBBreakpoint> named(lldb::SBTarget& target, const char* name) 
 
 void report_trouble(lldb::SBProcess& process, const std::optional<std::string>& trouble) {
   if (!trouble) return;
-  Console(process.GetTarget().GetDebugger()).write("heapledger: " + *trouble + "\n");
+  try {
+    Console(process.GetTarget().GetDebugger()).write("heapledger: " + *trouble + "\n");
+  } catch (...) {  // out of memory once more: no exception leaves
+  }
 }
 
 // A breakpoint takes a name's permissions over in the moment it gets the name, and getting it again

@@ -76,21 +76,22 @@ bool initialize(lldb::SBDebugger debugger) {
 extern "C" __attribute__((visibility("default"))) int heapledger_query_1(
     const char* const* words, std::size_t count,
     void (*take)(void* baton, const char* text, std::size_t size), void* baton) {
-  lldb::SBCommandReturnObject result;
   bool ok = false;
   const auto trouble = heapledger::enter([&] {
+    lldb::SBCommandReturnObject result;
     lldb::SBDebugger debugger = heapledger::last_debugger();
     lldb::SBTarget target = debugger.GetSelectedTarget();
     if (!target.IsValid()) target = debugger.GetDummyTarget();
     ok = heapledger::Debuggees::instance().of(target).command(
         debugger, {words, words + count}, result);
+    std::string text = heapledger::text_of(ok ? result.GetOutput() : result.GetError());
+    if (!ok) {
+      while (text.starts_with("error: ")) text.erase(0, 7);
+      text = text.substr(0, text.find('\n'));
+    }
+    take(baton, text.data(), text.size());
   });
-  std::string text = trouble ? *trouble : heapledger::text_of(ok ? result.GetOutput() : result.GetError());
-  if (!ok) {
-    while (text.starts_with("error: ")) text.erase(0, 7);
-    text = text.substr(0, text.find('\n'));
-  }
-  take(baton, text.data(), text.size());
+  if (trouble) take(baton, trouble->data(), trouble->size());
   return ok && !trouble ? 1 : 0;
 }
 

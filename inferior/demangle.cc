@@ -8,7 +8,8 @@
 
 namespace heapledger {
 
-std::string demangled(const std::string& name) {
+std::string demangled(std::string_view symbol) {
+  const std::string name(symbol.substr(0, 1 << 16));
   if (!name.starts_with("_Z")) return name;
   int status = 0;
   std::unique_ptr<char, decltype(&std::free)> text(

@@ -4,10 +4,11 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace heapledger {
 
-// As the C++ ABI library demangles it; other names are returned as they are.
-std::string demangled(const std::string& name);
+// As the C++ ABI library demangles it; other names are returned as they are, cut to 64 KiB.
+std::string demangled(std::string_view name);
 
 }  // namespace heapledger

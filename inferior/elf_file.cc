@@ -190,9 +190,10 @@ void ElfFile::Impl::read_sections(Elf* elf) {
       continue;
     }
     const char* text = elf_strptr(elf, names, h.sh_name);
+    constexpr std::size_t kLongestName = 256;  // all may be the one that fills the file
     links.push_back(h.sh_link);
-    sections.push_back(
-        {text == nullptr ? "" : text, h.sh_type, h.sh_flags, h.sh_addr, h.sh_offset, h.sh_size});
+    sections.push_back({text == nullptr ? "" : std::string(text, strnlen(text, kLongestName)), h.sh_type,
+                        h.sh_flags, h.sh_addr, h.sh_offset, h.sh_size});
   }
   for (std::size_t i = 0; i < sections.size(); ++i) {
     section_index.emplace(sections[i].name, i);

@@ -31,7 +31,7 @@ struct ElfSection {
 };
 
 struct ElfSymbol {
-  std::string name;       // without version ("@GLIBC_2.2.5" is cut)
+  std::string_view name;  // without version ("@GLIBC_2.2.5" is cut); as long as the ElfFile is there
   std::uint64_t value;    // link-time address; for STT_GNU_IFUNC the resolver's
   std::uint64_t size;
   std::uint8_t type;      // STT_*

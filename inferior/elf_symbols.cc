@@ -69,17 +69,19 @@ Elf64_Sym ElfSymbols::raw(std::uint32_t number) const {
   return symbol;
 }
 
-std::string_view ElfSymbols::name_of(std::uint32_t number, const Elf64_Sym& symbol) const {
+// At most `most` bytes of it.
+std::string_view ElfSymbols::name_of(std::uint32_t number, const Elf64_Sym& symbol,
+                                     std::size_t most) const {
   const auto strings = table_of(number).strings;
   if (symbol.st_name >= strings.size()) {
     return {};
   }
   const char* begin = reinterpret_cast<const char*>(strings.data()) + symbol.st_name;
-  return without_version({begin, strnlen(begin, strings.size() - symbol.st_name)});
+  return without_version({begin, strnlen(begin, std::min(strings.size() - symbol.st_name, most))});
 }
 
 ElfSymbol ElfSymbols::make(std::uint32_t number, const Elf64_Sym& s) const {
-  return {std::string(name_of(number, s)),
+  return {name_of(number, s),
           s.st_value,
           s.st_size,
           static_cast<std::uint8_t>(ELF64_ST_TYPE(s.st_info)),
@@ -91,6 +93,8 @@ ElfSymbol ElfSymbols::make(std::uint32_t number, const Elf64_Sym& s) const {
 // is therefore bounded, what finds no place within it is not found by name.
 constexpr std::size_t kMostProbes = 4096;
 constexpr std::size_t kMostFound = 64;  // functions of one name
+// All names may be the one that fills the file: longer ones are told, but not found by name.
+constexpr std::size_t kLongestSought = 1024;
 
 void ElfSymbols::index_names() const {
   std::vector<std::uint32_t> numbers;
@@ -105,7 +109,11 @@ void ElfSymbols::index_names() const {
   names_.assign(std::bit_ceil(numbers.size() * 2 + 1), 0);
   const std::size_t mask = names_.size() - 1;
   for (const std::uint32_t i : numbers) {
-    std::size_t slot = hash_of(name_of(i, raw(i))) & mask;
+    const std::string_view name = name_of(i, raw(i), kLongestSought);
+    if (name.size() == kLongestSought) {
+      continue;
+    }
+    std::size_t slot = hash_of(name) & mask;
     for (std::size_t probe = 0; probe < kMostProbes; ++probe, slot = (slot + 1) & mask) {
       if (names_[slot] == 0) {
         names_[slot] = i + 1;
@@ -123,7 +131,7 @@ bool ElfSymbols::for_each_hashed(std::string_view name, std::size_t table, Visit
   hashes_[table]->for_each_candidate(name, [&](std::uint32_t number) {
     if (number < symbols) {
       const Elf64_Sym symbol = raw(first_[table] + number);
-      go_on = !is_defined(symbol) || name_of(first_[table] + number, symbol) != name ||
+      go_on = !is_defined(symbol) || name_of(first_[table] + number, symbol, kLongestSought) != name ||
               visit(first_[table] + number, symbol);
     }
     return go_on && number < symbols;
@@ -144,7 +152,7 @@ void ElfSymbols::for_each_named(std::string_view name, Visit visit) const {
   for (std::size_t probe = 0; probe < kMostProbes && names_[slot] != 0; ++probe) {
     const std::uint32_t number = names_[slot] - 1;
     const Elf64_Sym symbol = raw(number);
-    if (name_of(number, symbol) == name && !visit(number, symbol)) {
+    if (name_of(number, symbol, kLongestSought) == name && !visit(number, symbol)) {
       return;
     }
     slot = (slot + 1) & mask;

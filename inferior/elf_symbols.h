@@ -52,7 +52,7 @@ class ElfSymbols {
   std::uint32_t count() const { return count_; }
   Elf64_Sym raw(std::uint32_t number) const;
   const ElfSymbolTable& table_of(std::uint32_t number) const;
-  std::string_view name_of(std::uint32_t number, const Elf64_Sym& symbol) const;
+  std::string_view name_of(std::uint32_t number, const Elf64_Sym& symbol, std::size_t most = SIZE_MAX) const;
   ElfSymbol make(std::uint32_t number, const Elf64_Sym& symbol) const;
   template <typename Visit>  // bool visit(number, symbol): false ends it
   void for_each_named(std::string_view name, Visit visit) const;

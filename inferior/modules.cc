@@ -45,24 +45,53 @@ std::vector<Elf64_Phdr> headers_in_memory(const Memory& memory, Address start) {
   return headers;
 }
 
+// The loader has added the bias to addresses in .dynamic.
+void without_bias(std::span<std::byte> image, const Module& module, std::span<const Elf64_Phdr> headers) {
+  const auto dynamic = std::find_if(headers.begin(), headers.end(),
+                                    [](const Elf64_Phdr& h) { return h.p_type == PT_DYNAMIC; });
+  if (dynamic == headers.end() || module.bias == 0 || dynamic->p_offset > image.size()) {
+    return;
+  }
+  const std::uint64_t size = std::min<std::uint64_t>(dynamic->p_filesz, image.size() - dynamic->p_offset);
+  for (auto rest = image.subspan(dynamic->p_offset, size); rest.size() >= sizeof(Elf64_Dyn);
+       rest = rest.subspan(sizeof(Elf64_Dyn))) {
+    Elf64_Dyn entry;
+    std::memcpy(&entry, rest.data(), sizeof entry);
+    if (module.range.contains(entry.d_un.d_ptr)) {
+      entry.d_un.d_ptr -= module.bias;
+      std::memcpy(rest.data(), &entry, sizeof entry);
+    }
+  }
+}
+
 // The file's bytes as far as they are mapped, where the file itself cannot be opened any more (an
 // upgraded library, without the right to use map_files): code, unwind tables and dynamic symbols
 // are there; sections and .symtab are not, and written data has its present values.
+// `most`: bytes that may still be taken, of all images together: memory of a file that nobody can open may
+// be mapped any number of times.
 std::shared_ptr<const ElfFile> image_in_memory(const Memory& memory, const Module& module,
-                                               std::span<const Elf64_Phdr> headers) {
-  constexpr std::uint64_t kMostImage = 1ull << 30;  // bytes
-  std::vector<std::byte> image;
+                                               std::span<const Elf64_Phdr> headers, std::uint64_t& most) {
+  std::uint64_t size = 0, copied = 0;
   for (const Elf64_Phdr& h : headers) {
     if (h.p_type != PT_LOAD || h.p_filesz == 0) {
       continue;
     }
     // A header is believed when memory has the last byte it promises.
-    if (h.p_offset > kMostImage || h.p_filesz > kMostImage ||
+    if (h.p_offset > most || h.p_filesz > most - copied ||
         !memory.read_value<char>(module.bias + h.p_vaddr + h.p_filesz - 1)) {
       return nullptr;
     }
-    image.resize(std::max<std::size_t>(image.size(), h.p_offset + h.p_filesz));
-    if (!memory.read(module.bias + h.p_vaddr, std::span(image).subspan(h.p_offset, h.p_filesz))) {
+    size = std::max(size, h.p_offset + h.p_filesz);
+    copied += h.p_filesz;
+  }
+  if (std::max(size, copied) > most) {
+    return nullptr;
+  }
+  most -= std::max(size, copied);
+  std::vector<std::byte> image(size);
+  for (const Elf64_Phdr& h : headers) {
+    if (h.p_type == PT_LOAD && h.p_filesz != 0 &&
+        !memory.read(module.bias + h.p_vaddr, std::span(image).subspan(h.p_offset, h.p_filesz))) {
       return nullptr;
     }
   }
@@ -73,19 +102,7 @@ std::shared_ptr<const ElfFile> image_in_memory(const Memory& memory, const Modul
   std::memcpy(&header, image.data(), sizeof header);
   header.e_shoff = header.e_shnum = header.e_shstrndx = 0;
   std::memcpy(image.data(), &header, sizeof header);
-  for (const Elf64_Phdr& h : headers) {  // the loader has added the bias to addresses in .dynamic
-    for (std::uint64_t at = h.p_offset;
-         h.p_type == PT_DYNAMIC && module.bias != 0 && at + sizeof(Elf64_Dyn) <= image.size() &&
-         at + sizeof(Elf64_Dyn) <= h.p_offset + h.p_filesz;
-         at += sizeof(Elf64_Dyn)) {
-      Elf64_Dyn entry;
-      std::memcpy(&entry, image.data() + at, sizeof entry);
-      if (module.range.contains(entry.d_un.d_ptr)) {
-        entry.d_un.d_ptr -= module.bias;
-        std::memcpy(image.data() + at, &entry, sizeof entry);
-      }
-    }
-  }
+  without_bias(image, module, headers);
   auto elf = ElfFile::from_bytes(std::move(image), module.path);
   return elf ? *elf : nullptr;
 }
@@ -107,6 +124,7 @@ class Finder {
   std::uint64_t pid_;
   const Mappings& mappings_;
   const Memory& memory_;
+  std::uint64_t most_in_memory_ = std::uint64_t{2} << 30;  // bytes
 };
 
 bool Finder::is_mapped_code(const Elf64_Phdr& segment, const Module& module,
@@ -175,7 +193,7 @@ std::optional<Module> Finder::module_at(const Mapping& first) {
   if (first.is_file()) {
     module.elf = open_file(first, module);
     if (module.elf == nullptr) {
-      module.elf = image_in_memory(memory_, module, headers);
+      module.elf = image_in_memory(memory_, module, headers, most_in_memory_);
     }
   } else {
     std::vector<std::byte> image(std::min(first.range.size(), kMostVdso));

@@ -18,7 +18,7 @@ std::vector<std::byte> agent_image(Address base) {
   const ElfFile& elf = AgentImage::embedded().elf();
   std::map<std::uint64_t, std::string> names;
   elf.for_each_symbol([&](const ElfSymbol& symbol) {
-    if (symbol.type == STT_FUNC) names[symbol.value] = symbol.name;
+    if (symbol.type == STT_FUNC) names[symbol.value] = std::string(symbol.name);
   });
   const ElfSection* section = elf.section(".eh_frame");
   if (section == nullptr) return {};

@@ -51,6 +51,52 @@ std::size_t touch(const ElfFile& elf) {
   return sum + symbols;
 }
 
+// Section headers and symbols that all have the name that fills the file.
+std::vector<std::byte> image_with_long_names(std::size_t length, std::size_t count) {
+  const std::string names = '\0' + std::string(length, 'n') + '\0';
+  std::vector<Elf64_Sym> symbols(count, Elf64_Sym{.st_name = 1, .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+                                                  .st_other = 0, .st_shndx = 1, .st_value = 1, .st_size = 1});
+  std::vector<Elf64_Shdr> sections(count);
+  const std::uint64_t names_at = sizeof(Elf64_Ehdr), symbols_at = names_at + names.size(),
+                      sections_at = symbols_at + symbols.size() * sizeof(Elf64_Sym);
+  for (Elf64_Shdr& s : sections) s = {.sh_name = 1, .sh_type = SHT_PROGBITS};
+  sections[0] = {};
+  sections[1] = {.sh_name = 1, .sh_type = SHT_STRTAB, .sh_offset = names_at, .sh_size = names.size()};
+  sections[2] = {.sh_name = 1, .sh_type = SHT_SYMTAB, .sh_offset = symbols_at,
+                 .sh_size = symbols.size() * sizeof(Elf64_Sym), .sh_link = 1, .sh_entsize = sizeof(Elf64_Sym)};
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, "\x7f" "ELF\x02\x01\x01", 7);
+  header.e_type = ET_DYN;
+  header.e_machine = EM_X86_64;
+  header.e_version = EV_CURRENT;
+  header.e_ehsize = sizeof header;
+  header.e_shoff = sections_at;
+  header.e_shentsize = sizeof(Elf64_Shdr);
+  header.e_shnum = static_cast<std::uint16_t>(count);
+  header.e_shstrndx = 1;
+  std::vector<std::byte> file(sections_at + sections.size() * sizeof(Elf64_Shdr));
+  std::memcpy(file.data(), &header, sizeof header);
+  std::memcpy(file.data() + names_at, names.data(), names.size());
+  std::memcpy(file.data() + symbols_at, symbols.data(), symbols.size() * sizeof(Elf64_Sym));
+  std::memcpy(file.data() + sections_at, sections.data(), sections.size() * sizeof(Elf64_Shdr));
+  return file;
+}
+
+TEST(ElfFile, NamesTakeNoMoreMemoryThanTheFile) {
+  constexpr std::size_t kLength = 4 << 20, kCount = 20'000;  // 80 GB, were each kept
+  const auto elf = ElfFile::from_bytes(image_with_long_names(kLength, kCount), "sample");
+  ASSERT_TRUE(elf) << elf.error().message;
+  EXPECT_EQ((*elf)->sections().size(), kCount - 1);
+  for (const ElfSection& section : (*elf)->sections()) EXPECT_LE(section.name.size(), 256u);
+  EXPECT_TRUE((*elf)->functions("malloc").empty());
+  const auto at = (*elf)->function_at(1);
+  ASSERT_TRUE(at);
+  EXPECT_EQ(at->name.size(), kLength);
+  const auto bytes = (*elf)->bytes();
+  EXPECT_GE(at->name.data(), reinterpret_cast<const char*>(bytes.data()));  // no copy
+  EXPECT_LT(at->name.data(), reinterpret_cast<const char*>(bytes.data() + bytes.size()));
+}
+
 TEST(ElfFile, ReadsTestLibrary) {
   const auto opened = ElfFile::open(LIBRARY);
   ASSERT_TRUE(opened) << opened.error().message;
@@ -101,9 +147,9 @@ TEST(ElfFile, WithoutSectionHeadersTheDynamicSymbolsAreThere) {
     std::multiset<std::string> expected;
     std::multiset<std::string> found;
     (*whole)->for_each_symbol([&](const ElfSymbol& s) {
-      if (s.dynamic) expected.insert(s.name);
+      if (s.dynamic) expected.emplace(s.name);
     });
-    (*bare)->for_each_symbol([&](const ElfSymbol& s) { found.insert(s.name); });
+    (*bare)->for_each_symbol([&](const ElfSymbol& s) { found.emplace(s.name); });
     EXPECT_GE(expected.size(), 4u);
     EXPECT_EQ(found, expected);
   }

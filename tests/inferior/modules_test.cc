@@ -247,6 +247,38 @@ TEST(Modules, LibraryInMemoryFile) {
   close(fd);
 }
 
+// A file of zeros behind an ELF header takes no memory where it is mapped, however often.
+TEST(Modules, ImagesInMemoryAreReadUpToALimitOfAllTogether) {
+  constexpr std::uint64_t kSize = std::uint64_t{1100} << 20;
+  const int fd = memfd_create("zeros", 0);
+  ASSERT_EQ(ftruncate(fd, kSize), 0);
+  struct {
+    Elf64_Ehdr header;
+    Elf64_Phdr load;
+  } begin{};
+  begin.header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                  .e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
+                  .e_phoff = sizeof begin.header, .e_ehsize = sizeof begin.header,
+                  .e_phentsize = sizeof begin.load, .e_phnum = 1};
+  begin.load = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = kSize, .p_memsz = kSize,
+                .p_align = 4096};
+  ASSERT_EQ(pwrite(fd, &begin, sizeof begin, 0), ssize_t(sizeof begin));
+  const Child child = Child::forked([&] {
+    for (int i = 0; i < 3; ++i) mmap(nullptr, kSize, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+  });
+  close(fd);
+  const auto mappings = read_mappings(child.pid());
+  ASSERT_TRUE(mappings);
+  // As of a core, whose process is not asked: no file is to be had.
+  const auto modules = ModuleList::read(0, *mappings, LocalMemory(child.pid()));
+  ASSERT_TRUE(modules);
+  const auto zeros = named(*modules, "memfd:zeros");
+  ASSERT_EQ(zeros.size(), 3u);
+  std::uint64_t taken = 0;
+  for (const Module& module : zeros) taken += module.elf != nullptr ? module.elf->bytes().size() : 0;
+  EXPECT_EQ(taken, kSize);
+}
+
 TEST(Modules, FilesMappedAsDataAreNoModules) {
   const auto before = modules_of(self()).size();
   const std::string path = copy_of_library("data.so");

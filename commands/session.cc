@@ -112,7 +112,7 @@ CommandResult Session::run(std::span<const std::string> arguments) {
   const auto done = run_command(impl_->context, arguments);
   CommandResult result;
   result.ok = done.has_value();
-  if (!done) result.error = printable(done.error().message);
+  if (!done) result.error = one_line(done.error().message);
   result.exit_code = impl_->context.exit_code;
   return result;
 }

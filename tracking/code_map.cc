@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::uint32_t kLastIncarnation = 255;  // the agent's rule cache keeps 8 bits
 
+// Of files that are loaded no more, those whose rules and symbols are kept: a program may load new ones for
+// ever, and each is mapped here.
+constexpr std::size_t kMostFiles = 1024;
+
 bool same_module(const CodeRange& r, const Module& m) {
   return r.range == m.code && r.elf == m.elf && r.path == m.path;
 }
@@ -23,6 +27,10 @@ std::shared_ptr<const UnwindTable> unwind_table_of(const std::shared_ptr<const E
   std::lock_guard lock(mutex);
   auto [entry, is_new] = cache.try_emplace(elf, nullptr);
   if (is_new) {
+    if (cache.size() > kMostFiles) {
+      std::erase_if(cache, [](const auto& one) { return one.first.use_count() == 1; });  // nobody else's
+      entry = cache.try_emplace(elf, nullptr).first;
+    }
     auto table = compile_unwind_rules(*elf);
     if (table) entry->second = std::make_shared<const UnwindTable>(std::move(*table));
   }
@@ -56,7 +64,18 @@ CodeMap::Change CodeMap::update(const std::vector<Module>& modules) {
     ranges_.push_back({m.code, m.bias, m.path, m.elf, unwind_table_of(m.elf),
                        std::min(incarnation, kLastIncarnation), true});
   }
+  forget_old_files();
   return change;
+}
+
+// The newest stay. Of the others it is still known that they were there, and what they were called.
+void CodeMap::forget_old_files() {
+  std::size_t kept = 0;
+  for (auto r = ranges_.rbegin(); r != ranges_.rend(); ++r) {
+    if (r->loaded || r->own || r->elf == nullptr || ++kept <= kMostFiles) continue;
+    r->elf.reset();
+    r->rules.reset();
+  }
 }
 
 void CodeMap::add_own(AddressRange range, Address bias, std::shared_ptr<const UnwindTable> rules,

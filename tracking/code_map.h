@@ -16,14 +16,14 @@
 
 namespace heapledger {
 
-// Compiled rules are kept per ELF file for the life of the debugger: a second run needs none.
+// Compiled rules are kept per ELF file, also when it is not loaded: a second run needs none.
 std::shared_ptr<const UnwindTable> unwind_table_of(const std::shared_ptr<const ElfFile>& elf);
 
 struct CodeRange {
   AddressRange range;       // executable bytes
   Address bias = 0;
   std::string path;
-  std::shared_ptr<const ElfFile> elf;
+  std::shared_ptr<const ElfFile> elf;        // null: it could not be read, or is loaded no more for long
   std::shared_ptr<const UnwindTable> rules;  // may be null: none known
   std::uint32_t incarnation = 0;
   bool loaded = true;
@@ -49,6 +49,7 @@ class CodeMap {
   const CodeRange* loaded_at(Address pc) const;
 
  private:
+  void forget_old_files();
   std::vector<CodeRange> ranges_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <set>
+#include <span>
 
 namespace heapledger {
 namespace {
@@ -125,7 +126,7 @@ Result<void> RulePublisher::publish(Address state, const CodeMap& code, bool cod
   head.count = static_cast<std::uint32_t>(modules.size());
   std::vector<std::byte> bytes(sizeof head + modules.size() * sizeof(agent::Module));
   std::memcpy(bytes.data(), &head, sizeof head);
-  std::memcpy(bytes.data() + sizeof head, modules.data(), modules.size() * sizeof(agent::Module));
+  std::ranges::copy(std::as_bytes(std::span(modules)), bytes.begin() + sizeof head);
   auto table = allocate(bytes.size());
   if (!table) return tl::unexpected(table.error());
   if (auto done = control_.write_data(*table, bytes); !done) return done;

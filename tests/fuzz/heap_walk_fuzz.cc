@@ -2,15 +2,13 @@
 //
 // The heap of a glibc process whose words were overwritten, and whose mappings are not what they were:
 // the program decides both.
-#include "tests/fuzz/input.h"
+#include "tests/fuzz/damage.h"
 #include "tests/heap/made_glibc.h"
 
 using namespace heapledger;
 using namespace heapledger::made_glibc;
 
 namespace {
-
-constexpr unsigned kMostSteps = 48;
 
 // Where a word means something.
 constexpr AddressRange kPlaces[] = {
@@ -23,25 +21,7 @@ constexpr AddressRange kPlaces[] = {
     {made_glibc::kMapped, made_glibc::kMapped + 0x3000},
 };
 
-Address place(fuzz::Input& input) {
-  const AddressRange& range = kPlaces[input.number<std::uint8_t>() % std::size(kPlaces)];
-  return range.begin + input.number<std::uint16_t>() % (range.size() / 8) * 8;
-}
-
-std::uint64_t value(fuzz::Input& input) {
-  switch (input.number<std::uint8_t>() % 4) {
-    case 0: return place(input);
-    case 1: return place(input) ^ place(input) >> 12;  // a mangled link
-    case 2: return input.number<std::uint16_t>();
-    default: return input.number<std::uint64_t>();
-  }
-}
-
-void change(Mappings& mappings, fuzz::Input& input) {
-  const std::size_t i = input.number<std::uint8_t>() % mappings.size();
-  Mapping& mapping = mappings[i];
-  const bool last = i + 1 == mappings.size();
-  const Address limit = last ? mapping.range.begin + (Address{1} << 32) : mappings[i + 1].range.begin;
+void change(fuzz::Input& input, Mapping& mapping, Address limit) {
   const auto flags = input.number<std::uint8_t>();
   mapping.readable = (flags & 1) != 0;
   mapping.writable = (flags & 2) != 0;
@@ -60,14 +40,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Mappings mappings = Process::mappings();
   std::vector<ThreadTcb> threads;
   if (input.number<std::uint8_t>() % 2 == 0) threads.push_back({1, kThread});
-  for (unsigned i = 0; i < kMostSteps && !input.done(); ++i) {
-    if (input.number<std::uint8_t>() % 8 == 0) {
-      change(mappings, input);
-    } else {
-      const Address at = place(input);
-      process.memory.write(at, value(input));
-    }
-  }
+  fuzz::Damage damage(input, kPlaces);
+  damage.to(process.memory, mappings,
+            [&] { return damage.place() ^ damage.place() >> 12; },  // a mangled link
+            [&](Mapping& mapping, Address limit) { change(input, mapping, limit); });
   const auto walk = process.walk(mappings, threads);
   if (!walk) return 0;
   const auto before = [](const Block& a, const Block& b) { return a.start < b.start; };

@@ -8,7 +8,8 @@
 
 namespace heapledger {
 
-// As the C++ ABI library demangles it; other names are returned as they are, cut to 64 KiB.
+// As the C++ ABI library demangles it; other names, and those that stand for more than 64 KiB, are returned
+// as they are, cut to 64 KiB.
 std::string demangled(std::string_view name);
 
 }  // namespace heapledger

@@ -8,7 +8,7 @@ demo_packages=(
   gcc g++ libc6-dev libc6-dbg cmake ninja-build pkg-config
   lldb-19 liblldb-19-dev
   gdb pybind11-dev libpython3-dev
-  libzydis-dev libelf-dev libdw-dev zlib1g-dev
+  libzydis-dev libelf-dev libdw-dev libiberty-dev zlib1g-dev
   libcli11-dev nlohmann-json3-dev libfmt-dev libexpected-dev libgtest-dev
 )
 

@@ -112,6 +112,22 @@ TEST(DebugFile, AnAddressOutsideHasAnEmptyFrame) {
   EXPECT_FALSE(DebugFile(place.elf, kDirectories).data(0x7fffffffffff));
 }
 
+// f(A<int, int>, A<A<int, int>, A<int, int>>, ...): each argument twice as long as the one before.
+std::string doubling(unsigned times) {
+  std::string name = "_Z1f1AIiiES_IS0_S0_E";
+  for (unsigned i = 1; i < times; ++i) {
+    const std::string before = std::string(1, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i]);
+    name += "S_IS" + before + "_S" + before + "_E";
+  }
+  return name;
+}
+
+TEST(Demangled, IsLeftAsItIsWhereItWouldFillMemory) {
+  EXPECT_EQ(demangled(doubling(1)), "f(A<int, int>, A<A<int, int>, A<int, int> >)");
+  EXPECT_GT(demangled(doubling(10)).size(), 10'000u);
+  EXPECT_EQ(demangled(doubling(35)), doubling(35));
+}
+
 TEST(Demangled, LeavesOtherNamesAlone) {
   EXPECT_EQ(demangled("_ZN3abc3defEv"), "abc::def()");
   EXPECT_EQ(demangled("malloc"), "malloc");

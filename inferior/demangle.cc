@@ -6,6 +6,7 @@
 // (cp-demangle.c, d_demangle_callback), so that it can be left from there.
 #include "inferior/demangle.h"
 
+#define HAVE_DECL_BASENAME 1  // or libiberty.h declares one that contradicts <cstring>
 #include <libiberty/demangle.h>
 
 #include <csetjmp>

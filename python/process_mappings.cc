@@ -16,6 +16,11 @@ Result<Mappings> parse_process_mappings(const std::string& text) {
     words >> std::hex >> mapping.range.begin >> mapping.range.end >> size >> mapping.file_offset >>
         permissions;
     if (words.fail() || permissions.size() != 4) continue;
+    const Address before = mappings.empty() ? 0 : mappings.back().range.end;
+    if (mapping.range.empty() || mapping.range.begin < before) {
+      return fail("gdb tells mappings out of order: {:#x} to {:#x} behind {:#x}", mapping.range.begin,
+                  mapping.range.end, before);
+    }
     std::getline(words >> std::ws, mapping.name);
     mapping.readable = permissions[0] == 'r';
     mapping.writable = permissions[1] == 'w';

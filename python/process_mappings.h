@@ -10,7 +10,8 @@
 
 namespace heapledger {
 
-// Of `info proc mappings`: start, end, size, offset, permissions, file. An empty list is an Error.
+// Of `info proc mappings`: start, end, size, offset, permissions, file. Ascending; an empty list or
+// one that is not in order (a remote server may say anything) is an Error.
 Result<Mappings> parse_process_mappings(const std::string& text);
 
 }  // namespace heapledger

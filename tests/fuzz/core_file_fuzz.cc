@@ -4,6 +4,7 @@
 #include "inferior/core_file.h"
 
 #include "tests/fuzz/in_memory.h"
+#include "tests/fuzz/ordered.h"
 #include "tests/fuzz/session.h"
 
 using namespace heapledger;
@@ -30,14 +31,6 @@ class CoreTarget : public testing::FakeTarget {
   std::unique_ptr<Memory> memory_;
 };
 
-void check_mappings(const Mappings& mappings) {
-  Address end = 0;
-  for (const Mapping& mapping : mappings) {
-    fuzz::require(!mapping.range.empty() && mapping.range.begin >= end);
-    end = mapping.range.end;
-  }
-}
-
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -47,7 +40,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     fuzz::require(!core.error().message.empty());
     return 0;
   }
-  check_mappings(core->mappings);
+  fuzz::require_order(core->mappings);
   CoreTarget target(*core);
   for (const Mapping& mapping : core->mappings) {
     for (const Address at : {mapping.range.begin, mapping.range.end - 8}) {

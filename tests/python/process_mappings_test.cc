@@ -36,6 +36,12 @@ TEST(ProcessMappings, AreReadFromGdbsList) {
   EXPECT_EQ(shared.name, "");
 }
 
+TEST(ProcessMappings, OutOfOrderAreAnError) {
+  EXPECT_TRUE(parse_process_mappings("0x2000 0x3000 0x1000 0x0 rw-p\n0x3000 0x4000 0x1000 0x0 rw-p\n"));
+  EXPECT_FALSE(parse_process_mappings("0x3000 0x4000 0x1000 0x0 rw-p\n0x2000 0x3000 0x1000 0x0 rw-p\n"));
+  EXPECT_FALSE(parse_process_mappings("0x2000 0x2000 0x0 0x0 rw-p\n"));
+}
+
 TEST(ProcessMappings, NothingIsAnError) {
   EXPECT_FALSE(parse_process_mappings(""));
   EXPECT_FALSE(parse_process_mappings("No current process: you must name one.\n"));

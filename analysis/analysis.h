@@ -21,6 +21,7 @@
 #include "analysis/verdict.h"
 #include "inferior/block.h"
 #include "inferior/memory.h"
+#include "inferior/present_pages.h"
 #include "inferior/result.h"
 
 namespace heapledger {
@@ -53,7 +54,7 @@ struct ScanInput {
   std::function<bool(std::uint32_t key, Verdict verdict)> suppressed;
   // The parts of a range that are worth reading (pages that were ever touched), sorted; what is left
   // out counts as zero. Not asked for shared memory. May be empty.
-  std::function<std::vector<AddressRange>(AddressRange)> present;
+  TouchedParts present;
   // Called on the caller's thread now and then; false ends the scan with an Error. May be empty.
   std::function<bool(std::uint64_t done, std::uint64_t total, std::string_view what)> progress;
   // Instead of `blocks`: somebody else's, who keeps them as long as the scan.

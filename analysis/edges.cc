@@ -248,9 +248,9 @@ void link_slices(Work& work) {
 
 Result<void> collect_edges(const ScanInput& input, unsigned threads, Graph& graph,
                            HugeArray<std::uint8_t>& traits, Coverage& coverage) {
-  Work work{input, graph, traits, root_windows(input.roots.roots, graph.root_pieces),
+  Work work{input, graph, traits, root_windows(input.roots.roots, input.present, graph.root_pieces),
             {},    WordFilter(graph.blocks), WindowReader(input, graph)};
-  const std::vector<Window> of_blocks = block_windows(graph.blocks);
+  const std::vector<Window> of_blocks = block_windows(graph.blocks, input.present);
   work.windows.insert(work.windows.end(), of_blocks.begin(), of_blocks.end());
   work.parts.resize(work.windows.size());
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "analysis/block_index.h"
-#include "analysis/present_pages.h"
+#include "inferior/present_pages.h"
 #include "inferior/target_modules.h"
 
 namespace heapledger {

@@ -16,6 +16,23 @@ constexpr std::uint64_t kWorthAsking = 64 << 10;
 Address down8(Address a) { return a & ~Address{7}; }
 Address up8(Address a) { return (a + 7) & ~Address{7}; }
 
+// Below this, the windows themselves cost little.
+constexpr std::uint64_t kLarge = std::uint64_t{256} << 20;
+
+// The parts of a large range that were ever touched, apart by more than a window. Multiples of 8 stay such.
+std::vector<AddressRange> parts_of(AddressRange range, const TouchedParts& present) {
+  if (!present || range.size() < kLarge) return {range};
+  std::vector<AddressRange> parts;
+  for (const AddressRange part : present(range)) {
+    if (!parts.empty() && part.begin - parts.back().end < kWindowBytes) {
+      parts.back().end = part.end;
+    } else {
+      parts.push_back(part);
+    }
+  }
+  return parts;
+}
+
 void zero(AddressRange whole, AddressRange part, std::byte* bytes) {
   const Address begin = std::max(whole.begin, part.begin);
   const Address end = std::min(whole.end, part.end);
@@ -24,14 +41,16 @@ void zero(AddressRange whole, AddressRange part, std::byte* bytes) {
 
 }  // namespace
 
-std::vector<Window> block_windows(std::span<const Block> blocks) {
+std::vector<Window> block_windows(std::span<const Block> blocks, const TouchedParts& present) {
   std::vector<Window> windows;
   const auto count = static_cast<std::uint32_t>(blocks.size());
   for (std::uint32_t i = 0; i < count;) {
     if (blocks[i].size > kWindowBytes) {
-      const Address end = down8(blocks[i].start + blocks[i].size);
-      for (Address a = up8(blocks[i].start); a < end; a += kWindowBytes) {
-        windows.push_back({Window::Kind::slice, {a, std::min(a + kWindowBytes, end)}, i, i + 1});
+      const AddressRange whole{up8(blocks[i].start), down8(blocks[i].start + blocks[i].size)};
+      for (const AddressRange part : parts_of(whole, present)) {
+        for (Address a = part.begin; a < part.end; a += kWindowBytes) {
+          windows.push_back({Window::Kind::slice, {a, std::min(a + kWindowBytes, part.end)}, i, i + 1});
+        }
       }
       ++i;
       continue;
@@ -51,7 +70,8 @@ std::vector<Window> block_windows(std::span<const Block> blocks) {
   return windows;
 }
 
-std::vector<Window> root_windows(std::span<const Root> roots, std::vector<RootPiece>& pieces) {
+std::vector<Window> root_windows(std::span<const Root> roots, const TouchedParts& present,
+                                 std::vector<RootPiece>& pieces) {
   // The strongest kind first: the mark breaks ties by this order.
   std::vector<std::uint32_t> order(roots.size());
   for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -60,13 +80,15 @@ std::vector<Window> root_windows(std::span<const Root> roots, std::vector<RootPi
   std::vector<Window> windows;
   for (const std::uint32_t r : order) {
     if (!roots[r].words.empty()) pieces.push_back({r, 0, true, {}});
-    const Address end = down8(roots[r].range.end);
-    for (Address a = up8(roots[r].range.begin); a < end; a += kWindowBytes) {
-      windows.push_back({Window::Kind::root,
-                         {a, std::min(a + kWindowBytes, end)},
-                         static_cast<std::uint32_t>(pieces.size()),
-                         0});
-      pieces.push_back({r, a, false, {}});
+    const AddressRange whole{up8(roots[r].range.begin), down8(roots[r].range.end)};
+    for (const AddressRange part : parts_of(whole, roots[r].shared ? TouchedParts() : present)) {
+      for (Address a = part.begin; a < part.end; a += kWindowBytes) {
+        windows.push_back({Window::Kind::root,
+                           {a, std::min(a + kWindowBytes, part.end)},
+                           static_cast<std::uint32_t>(pieces.size()),
+                           0});
+        pieces.push_back({r, a, false, {}});
+      }
     }
   }
   return windows;

@@ -26,9 +26,11 @@ struct Window {
 
 inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 20;
 
-std::vector<Window> block_windows(std::span<const Block> blocks);
+// What was never touched of a large block or root has no window. `present`: ScanInput::present.
+std::vector<Window> block_windows(std::span<const Block> blocks, const TouchedParts& present);
 // Fills `pieces` with one entry per window (and one per root with register words).
-std::vector<Window> root_windows(std::span<const Root> roots, std::vector<RootPiece>& pieces);
+std::vector<Window> root_windows(std::span<const Root> roots, const TouchedParts& present,
+                                 std::vector<RootPiece>& pieces);
 
 // Reads windows, cuts out what must not be seen, counts what could not be read. Shared by all threads.
 class WindowReader {

@@ -24,6 +24,12 @@ struct MappedChunk {
   std::uint64_t total = 0;  // bytes of its mapping
 };
 
+Address page_of(Address address) { return address & ~(kPage - 1); }
+
+std::vector<AddressRange> touched_parts(const TouchedParts& touched, AddressRange range) {
+  return touched ? touched(range) : std::vector<AddressRange>{range};
+}
+
 struct Header {
   std::uint64_t
       before;          // prev_size: of a mapped chunk, what lies between it and its mapping's start
@@ -73,13 +79,18 @@ std::optional<MappedChunk> aligned_chunk_in(const Memory& memory, Address start,
 // The same where mremap has moved it: an address that was aligned to more than a page is still
 // aligned to a page.
 // Every page may begin with a header that says too much: `looks` bounds the sum.
-std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, Address stop,
-                                          Address end, std::uint64_t& looks) {
+std::optional<MappedChunk> moved_chunk_in(const Memory& memory, const TouchedParts& touched, Address start,
+                                          Address stop, Address end, std::uint64_t& looks) {
+  if (looks == 0) return std::nullopt;
   Window window(memory);
-  for (Address header = start + kPage - kChunkHeader; header < stop && looks != 0; header += kPage) {
-    --looks;
-    if (const auto chunk = mapped_chunk(header_at(window, header), header, header - start, end)) {
-      return chunk;
+  for (const AddressRange& part : touched_parts(touched, {start, stop})) {
+    const Address last = std::min(part.end, stop);
+    for (Address header = page_of(part.begin) + kPage - kChunkHeader; header < last && looks != 0;
+         header += kPage) {
+      --looks;
+      if (const auto chunk = mapped_chunk(header_at(window, header), header, header - start, end)) {
+        return chunk;
+      }
     }
   }
   return std::nullopt;
@@ -87,8 +98,9 @@ std::optional<MappedChunk> moved_chunk_in(const Memory& memory, Address start, A
 
 // The header at `start` itself may be an old one that says more than is mapped by now (memalign,
 // then a realloc that shrank): it counts for itself only where it fits.
-std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window, Address start,
-                                           Address end, std::uint64_t& looks) {
+std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, const TouchedParts& touched,
+                                           Window& window, Address start, Address end,
+                                           std::uint64_t& looks) {
   const auto first = mapped_chunk(header_at(window, start), start, 0, ~Address{0});
   if (!first) {
     return std::nullopt;
@@ -97,7 +109,7 @@ std::optional<MappedChunk> chunk_mapped_at(const Memory& memory, Window& window,
     return aligned;
   }
   const std::uint64_t room = std::min(first->total, end - start);
-  if (const auto moved = moved_chunk_in(memory, start, start + room, end, looks)) {
+  if (const auto moved = moved_chunk_in(memory, touched, start, start + room, end, looks)) {
     return moved;
   }
   return first->total <= end - start ? first : std::nullopt;
@@ -132,8 +144,9 @@ struct Found {
   std::uint64_t bytes = 0;  // of their mappings
 };
 
+// A chunk begins in a page that was written to; it may end in one that was not.
 Found find(const Memory& memory, const Mappings& mappings, const std::vector<AddressRange>& claimed,
-           std::uint64_t looks) {
+           const TouchedParts& touched, std::uint64_t looks) {
   Found found;
   for (const Mapping& mapping : mappings) {
     if (!may_hold_chunks(mapping)) {
@@ -141,14 +154,17 @@ Found find(const Memory& memory, const Mappings& mappings, const std::vector<Add
     }
     for (const AddressRange& part : unclaimed_parts(mapping.range, claimed)) {
       Window window(memory);
-      Address at = (part.begin + kPage - 1) & ~(kPage - 1);
-      while (at < part.end) {
-        const auto chunk = chunk_mapped_at(memory, window, at, part.end, looks);
-        if (chunk) {
-          found.blocks.push_back(chunk->block);
-          found.bytes += chunk->total;
+      Address next = page_of(part.begin + kPage - 1);
+      for (const AddressRange& pages : touched_parts(touched, part)) {
+        next = std::max(next, page_of(pages.begin));
+        while (next < pages.end) {
+          const auto chunk = chunk_mapped_at(memory, touched, window, next, part.end, looks);
+          if (chunk) {
+            found.blocks.push_back(chunk->block);
+            found.bytes += chunk->total;
+          }
+          next += chunk ? chunk->total : kPage;
         }
-        at += chunk ? chunk->total : kPage;
       }
     }
   }
@@ -179,15 +195,15 @@ std::optional<Counted> read_counted(const Memory& memory, const Glibc& glibc) {
 
 std::vector<Block> find_mapped_chunks(const Memory& memory, const Mappings& mappings,
                                       const Glibc& glibc, std::vector<AddressRange> claimed,
-                                      std::vector<std::string>& messages) {
+                                      const TouchedParts& touched, std::vector<std::string>& messages) {
   std::sort(claimed.begin(), claimed.end(),
             [](const AddressRange& a, const AddressRange& b) { return a.begin < b.begin; });
   const auto counted = read_counted(memory, glibc);
-  Found found = find(memory, mappings, claimed, 0);
+  Found found = find(memory, mappings, claimed, touched, 0);
   if (!counted) {
     messages.push_back("mp_ was not found: the number of mapped blocks is unchecked");
   } else if (!counted->agrees(found)) {
-    found = find(memory, mappings, claimed, kMostLooks);
+    found = find(memory, mappings, claimed, touched, kMostLooks);
   }
   if (counted && !counted->agrees(found)) {
     messages.push_back(

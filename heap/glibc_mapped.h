@@ -11,12 +11,13 @@
 #include "inferior/block.h"
 #include "inferior/mappings.h"
 #include "inferior/memory.h"
+#include "inferior/present_pages.h"
 
 namespace heapledger {
 
-// `claimed` need not be sorted. Blocks are sorted by address.
+// `claimed` need not be sorted. `touched` may be empty. Blocks are sorted by address.
 std::vector<Block> find_mapped_chunks(const Memory& memory, const Mappings& mappings,
                                       const Glibc& glibc, std::vector<AddressRange> claimed,
-                                      std::vector<std::string>& messages);
+                                      const TouchedParts& touched, std::vector<std::string>& messages);
 
 }  // namespace heapledger

@@ -28,8 +28,9 @@ bool adjoin(const Mapping& first, const Mapping& last) {
 class Walk {
  public:
   Walk(const Memory& memory, const Mappings& mappings, const std::vector<Module>& modules,
-       const Glibc& glibc, std::span<const AddressRange> foreign)
-      : memory_(memory), mappings_(mappings), modules_(modules), glibc_(glibc), foreign_(foreign) {}
+       const Glibc& glibc, std::span<const AddressRange> foreign, const TouchedParts& touched)
+      : memory_(memory), mappings_(mappings), modules_(modules), glibc_(glibc), foreign_(foreign),
+        touched_(touched) {}
 
   HeapWalk run(std::span<const ThreadTcb> threads);
 
@@ -57,6 +58,7 @@ class Walk {
   const std::vector<Module>& modules_;
   const Glibc& glibc_;
   std::span<const AddressRange> foreign_;
+  const TouchedParts& touched_;
   std::vector<Address> listed_;  // free although marked used; user addresses
   std::vector<Region> regions_;
   Chunks chunks_;
@@ -259,7 +261,7 @@ HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
   }
 
   const std::vector<Block> mapped =
-      find_mapped_chunks(memory_, mappings_, glibc_, claimed(), out_.messages);
+      find_mapped_chunks(memory_, mappings_, glibc_, claimed(), touched_, out_.messages);
   out_.mapped = mapped.size();
   out_.used.insert(out_.used.end(), mapped.begin(), mapped.end());
   sort_blocks(out_.used);
@@ -273,7 +275,7 @@ HeapWalk Walk::run(std::span<const ThreadTcb> threads) {
 Result<HeapWalk> walk_glibc_heap(const Memory& memory, const Mappings& mappings,
                                  const std::vector<Module>& modules,
                                  std::span<const ThreadTcb> threads,
-                                 std::span<const AddressRange> foreign) {
+                                 std::span<const AddressRange> foreign, const TouchedParts& touched) {
   const auto glibc = find_glibc(modules);
   if (!glibc) {
     return tl::unexpected(glibc.error());
@@ -283,7 +285,7 @@ Result<HeapWalk> walk_glibc_heap(const Memory& memory, const Mappings& mappings,
     found = find_tcbs(memory, mappings, modules, *glibc);
     threads = found;
   }
-  return Walk(memory, mappings, modules, *glibc, foreign).run(threads);
+  return Walk(memory, mappings, modules, *glibc, foreign, touched).run(threads);
 }
 
 }  // namespace heapledger

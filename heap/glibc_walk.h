@@ -9,10 +9,11 @@
 namespace heapledger {
 
 // `threads`: thread pointers where the debugger knows them; found in memory when empty. `foreign`:
-// memory in which no mapped block can begin.
+// memory in which no mapped block can begin. `touched` may be empty.
 Result<HeapWalk> walk_glibc_heap(const Memory& memory, const Mappings& mappings,
                                  const std::vector<Module>& modules,
                                  std::span<const ThreadTcb> threads,
-                                 std::span<const AddressRange> foreign = {});
+                                 std::span<const AddressRange> foreign = {},
+                                 const TouchedParts& touched = {});
 
 }  // namespace heapledger

@@ -10,8 +10,8 @@ namespace heapledger {
 
 Result<HeapWalk> walk_heap(const Memory& memory, const Mappings& mappings,
                            const std::vector<Module>& modules, std::span<const ThreadTcb> threads,
-                           std::span<const AddressRange> foreign) {
-  auto walk = walk_glibc_heap(memory, mappings, modules, threads, foreign);
+                           std::span<const AddressRange> foreign, const TouchedParts& touched) {
+  auto walk = walk_glibc_heap(memory, mappings, modules, threads, foreign, touched);
   if (walk || !may_have_mallocng(modules)) return walk;
   return walk_mallocng_heap(memory, mappings, modules);
 }

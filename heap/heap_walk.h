@@ -13,6 +13,7 @@
 #include "inferior/mappings.h"
 #include "inferior/memory.h"
 #include "inferior/modules.h"
+#include "inferior/present_pages.h"
 
 namespace heapledger {
 
@@ -34,11 +35,11 @@ struct HeapWalk {
 };
 
 // glibc's heap, or musl's. `threads`: thread pointers where the debugger knows them; found in memory when
-// empty. `foreign`: memory in which no block with a mapping of its own can begin. An Error says why there
-// is no heap to walk.
+// empty. `foreign`: memory in which no block with a mapping of its own can begin. `touched` may be empty.
+// An Error says why there is no heap to walk.
 Result<HeapWalk> walk_heap(const Memory& memory, const Mappings& mappings,
                            const std::vector<Module>& modules, std::span<const ThreadTcb> threads,
-                           std::span<const AddressRange> foreign = {});
+                           std::span<const AddressRange> foreign = {}, const TouchedParts& touched = {});
 
 // By address. Nearly always there is nothing to do, and looking is cheap.
 void sort_blocks(std::vector<Block>& blocks);

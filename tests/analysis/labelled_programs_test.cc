@@ -8,7 +8,7 @@
 #include <map>
 
 #include "analysis/analysis.h"
-#include "analysis/present_pages.h"
+#include "inferior/present_pages.h"
 #include "heap/glibc_walk.h"
 #include "tests/support/stopped_program.h"
 

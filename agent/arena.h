@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the ledger's memory comes from: one reservation, opened from the front, never given back.
+// Where the ledger's memory comes from: addresses far from the program's, mapped from the front as they
+// are needed, never given back.
 //
-// Lock-free: whoever loses a race gives its own reservation back. What is opened but loses its place
-// in a table is wasted, which is rare and bounded by the number of threads.
+// Lock-free: whoever loses a race gives its own place back. What is mapped but loses its place in a
+// table is wasted, which is rare and bounded by the number of threads.
 #pragma once
 
 #include "agent/system.h"

@@ -30,7 +30,7 @@ using std::uint64_t;
 using std::uint8_t;
 
 inline constexpr uint64_t kMagic = 0x3152474c50414548;  // "HEAPLGR1", little endian
-inline constexpr uint32_t kVersion = 3;
+inline constexpr uint32_t kVersion = 4;
 
 // Encoded addresses are non-canonical: they equal no user address and point nowhere.
 constexpr uint64_t encode(uint64_t address) { return ~address; }
@@ -316,6 +316,8 @@ struct ThreadEntry {
 };
 inline constexpr uint32_t kThreadTableSize = 8192;
 
+inline constexpr uint64_t kArenaFull = 0x1000;  // State::arena_error: max_bytes are handed out
+
 inline constexpr uint32_t kUndumped = 12;
 inline constexpr uint64_t kText = 1;
 
@@ -333,16 +335,18 @@ struct State {
   uint64_t rule_mask;
   uint64_t modules;         // ModuleTable*, swapped as a whole
   uint64_t max_bytes;       // of the arena; 0 = no limit
-  // Begin and end of memory that the agent leaves out of core files (MADV_DONTDUMP) when it reserves its
+  // Begin and end of memory that the agent leaves out of core files (MADV_DONTDUMP) when it places its
   // arena, page aligned; 0: none. Memory of ours that nobody needs to read the ledger, and with kText set
   // in `begin` the program's text that was written to: the kernel would dump every page of it.
   uint64_t undumped[kUndumped][2];
-  // Arena: reserved PROT_NONE and MADV_DONTDUMP, opened from the front. agent.
+  // Arena: addresses that are mapped from the front, as they are needed. Nothing is mapped ahead, so that
+  // limits of address space which the program puts on itself mean what they meant. agent.
   uint64_t arena_begin;
-  uint64_t arena_end;
-  uint64_t arena_next;
-  uint64_t arena_opened;  // bytes ever opened
+  uint64_t arena_end;     // of the addresses it may come to use
+  uint64_t arena_next;    // bytes from arena_begin that are handed out
+  uint64_t arena_opened;  // bytes ever mapped
   uint64_t arena_word;    // arena_begin | log2(size); the word the agent itself goes by
+  uint64_t arena_error;   // why it could not grow when it last could not: an errno, or kArenaFull; 0 never
   // Counters without a thread. agent.
   uint64_t dropped;            // allocations not recorded: no memory
   uint64_t dropped_mappings;
@@ -375,6 +379,7 @@ struct State {
 enum StateFlags : uint32_t {
   kRecordStacks = 1,
   kRecordTime = 2,
+  kMaxIsShare = 4,  // max_bytes is a share of what the process's own limits leave, not the user's choice
 };
 
 }  // namespace heapledger::agent

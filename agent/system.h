@@ -23,34 +23,22 @@ inline long syscall6(long number, uint64_t a, uint64_t b = 0, uint64_t c = 0, ui
 inline constexpr uint64_t kPage = 4096;
 
 namespace sys {
-inline constexpr long kMmap = 9, kMprotect = 10, kMunmap = 11, kRtSigprocmask = 14, kMadvise = 28,
-                      kShmctl = 31, kArchPrctl = 158, kGettid = 186, kPrlimit = 302;
+inline constexpr long kMmap = 9, kMunmap = 11, kRtSigprocmask = 14, kMadvise = 28, kShmctl = 31,
+                      kArchPrctl = 158, kGettid = 186;
 
 inline void leave_out_of_cores(uint64_t begin, uint64_t bytes) {
   syscall6(kMadvise, begin, bytes, 16 /*MADV_DONTDUMP*/);
 }
-// Address space without memory: PROT_NONE, private, not reserved, left out of core files.
-// Far from where the program maps its own, so that its addresses stay what they were.
-inline uint64_t reserve(uint64_t bytes) {
-  constexpr uint64_t kFirst = uint64_t{0x2000} << 32, kStep = uint64_t{0x10} << 32;
-  long p = -1;
-  for (uint64_t place = kFirst; place <= kFirst + 8 * kStep; place += kStep) {
-    uint64_t hint = place < kFirst + 8 * kStep ? place : 0;  // at last: anywhere
-    p = syscall6(kMmap, hint, bytes, 0 /*PROT_NONE*/, 0x4022 /*PRIVATE|ANONYMOUS|NORESERVE*/,
-                 ~uint64_t{0}, 0);
-    if (p < 0 && p > -4096) return 0;
-    if (hint == 0 || uint64_t(p) == hint) break;
-    syscall6(kMunmap, uint64_t(p), bytes);
-  }
-  leave_out_of_cores(uint64_t(p), bytes);
-  return uint64_t(p);
-}
 inline void unmap(uint64_t begin, uint64_t bytes) { syscall6(kMunmap, begin, bytes); }
-// Makes reserved pages usable; undoes both PROT_NONE and DONTDUMP.
-inline bool open(uint64_t begin, uint64_t bytes) {
-  if (syscall6(kMprotect, begin, bytes, 3 /*READ|WRITE*/) != 0) return false;
-  syscall6(kMadvise, begin, bytes, 17 /*MADV_DODUMP*/);
-  return true;
+inline constexpr uint64_t kExists = 17;
+// Zeroed memory at just these addresses. 0, or an errno: kExists when something is there already.
+inline uint64_t map_at(uint64_t begin, uint64_t bytes) {
+  long p = syscall6(kMmap, begin, bytes, 3 /*READ|WRITE*/,
+                    0x100022 /*PRIVATE|ANONYMOUS|FIXED_NOREPLACE*/, ~uint64_t{0}, 0);
+  if (p < 0 && p > -4096) return uint64_t(-p);
+  if (uint64_t(p) == begin) return 0;
+  unmap(uint64_t(p), bytes);  // before Linux 4.17 the flag is unknown, and the address a hint
+  return kExists;
 }
 inline void wipe_on_fork(uint64_t page) { syscall6(kMadvise, page, kPage, 18); }
 inline uint32_t thread_id() { return uint32_t(syscall6(kGettid, 0)); }
@@ -73,11 +61,6 @@ inline uint64_t hold_signals() {
 }
 inline void restore_signals(uint64_t before) {
   syscall6(kRtSigprocmask, 2, reinterpret_cast<uint64_t>(&before), 0, 8);
-}
-inline uint64_t address_space_limit() {  // RLIM_INFINITY when it cannot be told
-  uint64_t limit[2] = {~uint64_t{0}, 0};
-  syscall6(kPrlimit, 0, 9 /*RLIMIT_AS*/, 0, reinterpret_cast<uint64_t>(limit));
-  return limit[0];
 }
 inline uint64_t shared_segment_size(uint64_t id) {
   uint64_t info[14] = {};  // struct shmid64_ds: ipc64_perm is 48 bytes, then shm_segsz

@@ -31,8 +31,8 @@ std::vector<std::string> describe(const Coverage& c) {
   }
   if (c.dropped_records != 0) {
     lines.push_back(fmt::format(
-        "{} allocations were not recorded: they are not judged, and what only they hold is reported as lost",
-        c.dropped_records));
+        "{} allocations were not recorded{}: they are not judged, and what only they hold is reported as lost",
+        c.dropped_records, c.dropped_because.empty() ? "" : fmt::format(" ({})", c.dropped_because)));
   }
   if (c.in_flight_records != 0) {
     lines.push_back(fmt::format("{} allocator calls were in progress: their blocks may be missing",

@@ -25,7 +25,8 @@ struct Coverage {
   std::uint32_t threads_without_registers = 0;
   std::uint32_t threads_without_stack = 0;  // sp unknown or in no mapping: scanned nothing
   // Records.
-  std::uint64_t dropped_records = 0;      // allocations that were not recorded
+  std::uint64_t dropped_records = 0;      // allocations that were not recorded, nor found in the heap
+  std::string dropped_because;            // may be empty
   std::uint64_t in_flight_records = 0;    // allocator calls in progress at the stop
   std::uint64_t damaged_records = 0;
   std::uint64_t discarded_blocks = 0;     // overlap another block or are not mapped; not judged

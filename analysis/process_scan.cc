@@ -201,7 +201,9 @@ Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
     return !target.interrupted();
   };
   Coverage& coverage = input.roots.coverage;
-  coverage.dropped_records = ledger.counters().dropped;
+  // The walk of the heap found them all the same.
+  if (options.heap == nullptr) coverage.dropped_records = ledger.counters().dropped;
+  coverage.dropped_because = ledger.counters().shortage;
   coverage.in_flight_records = ledger.counters().in_flight;
   coverage.damaged_records = ledger.damaged();
   coverage.discarded_blocks = stop->discarded;

@@ -53,7 +53,8 @@ Result<const Ledger*> Context::ledger() {
   if (!recorded) return tl::unexpected(recorded.error());
   Cached cached{.stop_id = target.stop_id(), .recorded = recorded->has_value()};
   if (*recorded) cached.ledger = std::move(**recorded);
-  if (!cached.recorded || !saw_everything()) join_heap(cached);
+  const bool complete = saw_everything() && cached.ledger.counters().dropped == 0;
+  if (!cached.recorded || !complete) join_heap(cached);
   if (!cached.recorded && !cached.heap) {
     if (target.kind() == ProcessKind::core) {
       const std::string missing = target.missing_evidence();

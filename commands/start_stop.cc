@@ -42,6 +42,7 @@ Result<TrackingOptions> options_of(const Arguments& arguments) {
   const bool by_breakpoints = arguments.value("--engine") == "breakpoint";
   options.engine = by_breakpoints ? Engine::breakpoint : Engine::agent;
   options.stacks = !arguments.has("--no-stacks");
+  options.despite_filters = arguments.has("--despite-seccomp");
   const auto limit = arguments.bytes("--max-ledger");
   if (!limit) return tl::unexpected(limit.error());
   if (*limit && **limit < (1u << 20)) {
@@ -135,7 +136,8 @@ Command start_command() {
            {"--no-stacks", "", "record sizes and kinds only"},
            {"--hook", "NAME=ADDR", "NAME (malloc, free ...) is at ADDR, in a program without symbols",
             {}, true},
-           {"--max-ledger", "SIZE", "the most memory records may take in the process, 1M and more"}},
+           {"--max-ledger", "SIZE", "the most memory records may take in the process, 1M and more"},
+           {"--despite-seccomp", "", "also where a seccomp filter may kill the process for it"}},
       .examples = {"leaks start", "leaks start --max-ledger 512M", "leaks start --engine breakpoint",
                    "leaks start --hook malloc=0x401a20 --hook free=0x401c80"},
       .run = run_start,

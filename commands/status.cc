@@ -127,8 +127,10 @@ std::string ledger_lines(const Ledger& ledger) {
   text += line("", fmt::format("{} bytes in {} mapped segments", sum.mapped_bytes,
                                sum.mapped_segments));
   if (sum.untracked_blocks != 0) {
-    text += line("", fmt::format("of the heap blocks, {} bytes in {} are from before tracking",
-                                 sum.untracked_bytes, sum.untracked_blocks));
+    text += line("", fmt::format("of the heap blocks, {} bytes in {} {}", sum.untracked_bytes,
+                                 sum.untracked_blocks, ledger.counters().dropped == 0
+                                                           ? "are from before tracking"
+                                                           : "were not recorded"));
   }
   text += line("since start", fmt::format("{} allocations, {} releases, {} bytes allocated",
                                           c.allocations, c.releases, c.bytes));
@@ -136,6 +138,7 @@ std::string ledger_lines(const Ledger& ledger) {
                                        c.unknown_releases, c.mismatched_releases));
   text += line("dropped", fmt::format("{} allocations, {} mapped segments, {} stacks", c.dropped,
                                       c.dropped_mappings, c.dropped_stacks));
+  if (!c.shortage.empty()) text += line("", c.shortage);
   text += line("in flight", fmt::format("{} calls", c.in_flight));
   text += line("stacks", fmt::format("{} incomplete", c.truncated_stacks));
   if (c.ledger_bytes != 0) {
@@ -173,6 +176,7 @@ Json ledger_json(const Ledger& ledger) {
       {"dropped", c.dropped},
       {"dropped_mappings", c.dropped_mappings},
       {"dropped_stacks", c.dropped_stacks},
+      {"shortage", c.shortage.empty() ? Json(nullptr) : Json(c.shortage)},
       {"in_flight", c.in_flight},
       {"truncated_stacks", c.truncated_stacks},
       {"damaged", ledger.damaged()},

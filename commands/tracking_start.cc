@@ -28,8 +28,8 @@ Result<std::string> start_tracking(Context& context) {
   context.forget_ledger();
   if (!hooks) {
     const std::string& reason = hooks.error().message;
-    // The tracker names the option where it is the way out.
-    const bool told = reason.find("--hook") != std::string::npos;
+    // The tracker names the option where it is the way out, and others where none of the kind is.
+    const bool told = reason.find("leaks start") != std::string::npos || reason.find("cannot ") == 0;
     return fail("not tracking: {}{}", reason,
                 told ? "" : "; for functions without a name: leaks start --hook malloc=ADDR");
   }

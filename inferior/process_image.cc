@@ -2,12 +2,13 @@
 #include "inferior/process_image.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <string>
 #include <vector>
+
+#include "inferior/proc_file.h"
 
 namespace heapledger {
 namespace {
@@ -15,21 +16,6 @@ namespace {
 constexpr unsigned kMaxNamespaces = 16;   // glibc's DL_NNS
 constexpr std::uint32_t kConsistent = 0;  // RT_CONSISTENT
 constexpr std::uint64_t kDebugTag = 21;   // DT_DEBUG
-
-// Files of /proc tell no size; `limit` bytes of them.
-std::string read_proc_file(std::uint64_t pid, const char* name, std::size_t limit = 1 << 16) {
-  const int fd = open(fmt::format("/proc/{}/{}", pid, name).c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return "";
-  std::string text;
-  char buffer[4096];
-  while (text.size() < limit) {
-    const ssize_t got = read(fd, buffer, sizeof buffer);
-    if (got <= 0) break;
-    text.append(buffer, std::size_t(got));
-  }
-  close(fd);
-  return text;
-}
 
 // Field 22 of /proc/PID/stat; the second one is the program's name in brackets and may hold
 // anything.
@@ -43,13 +29,8 @@ std::optional<std::uint64_t> start_time(std::uint64_t pid) {
   return parsed.ec == std::errc() ? std::optional(value) : std::nullopt;
 }
 
-std::uint64_t number_after(const std::string& status, std::string_view key) {
-  std::size_t at = status.find("\n" + std::string(key) + ":\t");
-  if (at == std::string::npos) return 0;
-  at += key.size() + 3;
-  std::uint64_t value = 0;
-  std::from_chars(status.data() + at, status.data() + status.size(), value);
-  return value;
+std::uint64_t status_number(const std::string& status, const char* title) {
+  return number_after(status, title).value_or(0);
 }
 
 struct DebugHeader {  // struct r_debug, and r_debug_extended from r_version 2 on
@@ -112,10 +93,16 @@ Result<ProcessImage> read_process_image(std::uint64_t pid, const Memory& memory)
   return image;
 }
 
+bool traced_by_child(std::uint64_t pid) {
+  const std::uint64_t tracer = status_number(read_proc_file(pid, "status"), "TracerPid");
+  if (tracer == 0) return false;
+  return status_number(read_proc_file(tracer, "status"), "PPid") == std::uint64_t(getpid());
+}
+
 bool launched_by_tracer(std::uint64_t pid) {
   const std::string status = read_proc_file(pid, "status");
-  const std::uint64_t tracer = number_after(status, "TracerPid");
-  return tracer != 0 && tracer == number_after(status, "PPid");
+  const std::uint64_t tracer = status_number(status, "TracerPid");
+  return tracer != 0 && tracer == status_number(status, "PPid");
 }
 
 LoaderState loader_state_at(Address r_debug, const Memory& memory) {

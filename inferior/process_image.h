@@ -30,6 +30,8 @@ Result<ProcessImage> read_process_image(std::uint64_t pid, const Memory& memory)
 
 // The process is a child of what traces it: it was launched under the debugger, not attached to.
 bool launched_by_tracer(std::uint64_t pid);
+// Its tracer is a child of this process (lldb-server, started by LLDB): it is a process of this machine.
+bool traced_by_child(std::uint64_t pid);
 
 // r_state of the loader's r_debug (link.h): `changing` between the two events of a dlopen or
 // dlclose, and at the first event of a glibc program, when no library is there yet. `unknown`: the

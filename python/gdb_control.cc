@@ -17,6 +17,7 @@
 #include "inferior/free_gap.h"
 #include "inferior/local_memory.h"
 #include "inferior/process_image.h"
+#include "inferior/process_limits.h"
 #include "inferior/task_states.h"
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -29,6 +30,7 @@ namespace {
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kCodeReserve = 1 << 16;   // 500 functions of libraries to come
 constexpr std::uint64_t kDataReserve = 16 << 20;  // unwind rules of 2 million rows
+constexpr std::uint64_t kLeastRooms = 16;         // of the room a process has, one part for a reserve
 constexpr std::size_t kPlacesTried = 8;
 constexpr std::size_t kEntryBytes = 64;  // code of the program's start that may be borrowed
 
@@ -93,8 +95,8 @@ Result<Address> GdbControl::from_reserve(std::uint64_t size, bool executable, Ad
               "the whole process has more");
 }
 
-// Kept out of core files: nothing of it is needed to read the ledger. What cannot be had is done
-// without.
+// Kept out of core files: nothing of it is needed to read the ledger. What cannot be had, or would be much
+// of what the process may still map, is done without.
 void GdbControl::fill_reserves() {
   const auto left = [this](bool executable) {
     std::uint64_t most = 0;
@@ -105,6 +107,7 @@ void GdbControl::fill_reserves() {
   };
   for (const auto& [size, executable] : {std::pair(kCodeReserve, true), std::pair(kDataReserve, false)}) {
     if (left(executable) >= size / 4) continue;
+    if (const auto room = memory_room(target_.pid()); room && room->bytes / kLeastRooms < size) continue;
     const auto at = map(size, executable, {});
     if (!at) continue;
     const std::uint64_t arguments[] = {*at, size, MADV_DONTDUMP};

@@ -44,7 +44,8 @@ std::vector<std::string> scan_notes(const LeakReport& report) {
         holder.keeps.bytes, holder.keeps.blocks));
   }
   LedgerCoverage rest = report.coverage;  // what the scan's coverage does not have
-  rest.dropped = rest.in_flight = rest.damaged = 0;
+  if (scan.coverage().dropped_records != 0) rest.dropped = 0;
+  rest.in_flight = rest.damaged = 0;
   for (std::string& note : coverage_notes(rest)) notes.push_back(std::move(note));
   return notes;
 }

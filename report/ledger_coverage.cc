@@ -14,6 +14,7 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
                           .dropped_mappings = counters.dropped_mappings,
                           .dropped_stacks = counters.dropped_stacks,
                           .returns_missed = counters.returns_missed,
+                          .shortage = counters.shortage,
                           .in_flight = counters.in_flight,
                           .damaged = ledger.damaged(),
                           .unseen_releases = ledger.unseen_releases(),
@@ -47,8 +48,9 @@ std::string late_note(const LedgerCoverage& coverage) {
     return "tracking was not seen to begin with the process: mapped segments from before it are not "
            "listed";
   }
-  return fmt::format("tracking was not seen to begin with the process: {} blocks from before it have "
-                     "no stack{}", coverage.untracked, sizes);
+  return fmt::format("tracking was not seen to begin with the process: {} blocks {} have no stack{}",
+                     coverage.untracked,
+                     coverage.dropped == 0 ? "from before it" : "that were not recorded", sizes);
 }
 
 }  // namespace
@@ -64,11 +66,14 @@ std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
     notes.push_back("blocks that malloc's structures do not show are not judged, and memory that "
                     "could not be made out counts as a root: leaks may be missing");
   }
-  const std::string_view why = coverage.returns_missed ? "the calls' returns were not seen"
-                                                       : "the ledger's memory was full";
+  const std::string full =
+      coverage.shortage.empty() ? "the ledger's memory was full"
+                                : fmt::format("the ledger's memory was full ({})", coverage.shortage);
+  const std::string why = coverage.returns_missed ? "the calls' returns were not seen" : full;
   if (coverage.dropped != 0) {
     notes.push_back(fmt::format(
-        "{} allocations were not recorded, {}: the real numbers are larger", coverage.dropped, why));
+        "{} allocations were not recorded, {}: {}", coverage.dropped, why,
+        coverage.untracked == 0 ? "the real numbers are larger" : "they have no stack"));
   }
   if (coverage.dropped_mappings != 0) {
     notes.push_back(fmt::format(
@@ -77,8 +82,7 @@ std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
   }
   if (coverage.dropped_stacks != 0) {
     notes.push_back(fmt::format(
-        "{} allocations were recorded without their stack, the ledger's memory was full",
-        coverage.dropped_stacks));
+        "{} allocations were recorded without their stack, {}", coverage.dropped_stacks, full));
   }
   if (coverage.in_flight != 0) {
     notes.push_back(fmt::format(
@@ -137,6 +141,7 @@ Json coverage_json(const LedgerCoverage& coverage) {
               {"dropped", coverage.dropped},
               {"dropped_mappings", coverage.dropped_mappings},
               {"dropped_stacks", coverage.dropped_stacks},
+              {"shortage", coverage.shortage.empty() ? Json(nullptr) : Json(coverage.shortage)},
               {"in_flight", coverage.in_flight},
               {"truncated_stacks", coverage.truncated_stacks},
               {"damaged", coverage.damaged},

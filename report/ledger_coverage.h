@@ -19,6 +19,7 @@ struct LedgerCoverage {
   std::uint64_t dropped_mappings = 0;
   std::uint64_t dropped_stacks = 0;
   bool returns_missed = false;         // why they were dropped: LedgerCounters::returns_missed
+  std::string shortage;                // and ::shortage
   std::uint64_t in_flight = 0;         // calls
   std::uint64_t truncated_stacks = 0;  // of outstanding allocations
   std::uint64_t damaged = 0;           // entries

@@ -3,6 +3,7 @@
 
 #include <x86intrin.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -26,7 +27,8 @@ agent::State* configured(const AgentConfig& c, Address rules) {
   state.version = agent::kVersion;
   state.size = sizeof(agent::State);
   state.granule_shift = c.granule_shift;
-  state.flags = (c.stacks ? agent::kRecordStacks : 0u) | (c.time ? agent::kRecordTime : 0u);
+  state.flags = (c.stacks ? agent::kRecordStacks : 0u) | (c.time ? agent::kRecordTime : 0u) |
+                (c.max_is_share ? agent::kMaxIsShare : 0u);
   state.main_stack_end = agent::encode(c.main_stack_end);
   state.start_tsc = __rdtsc();
   state.rules = rules;
@@ -65,6 +67,16 @@ Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& co
   auto done = control.write_code(agent.image, image.place(agent.image, agent.control, agent.state));
   if (!done) return tl::unexpected(done.error());
   return agent;
+}
+
+AddressRange mapped_arena(const Memory& memory, const AgentMemory& agent) {
+  const auto word = [&](std::size_t offset) {
+    return memory.read_value<std::uint64_t>(agent.state + offset).value_or(0);
+  };
+  const Address begin = word(offsetof(agent::State, arena_begin));
+  const Address end = word(offsetof(agent::State, arena_end));
+  if (begin == 0 || begin >= end) return {};
+  return {begin, begin + std::min(word(offsetof(agent::State, arena_next)), end - begin)};
 }
 
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active) {

@@ -16,6 +16,7 @@ struct AgentConfig {
   bool stacks = true;
   bool time = true;
   std::uint64_t max_bytes = 0;
+  bool max_is_share = false;  // of what the process's own limits leave (memory_share.h)
   Address main_stack_end = 0;
 };
 
@@ -32,6 +33,9 @@ struct AgentMemory {
 
 // Allocates, configures and writes; the agent stays inactive.
 Result<AgentMemory> bring_agent_in(TargetControl& control, const AgentConfig& config);
+
+// What of its arena is mapped; empty as long as nothing is.
+AddressRange mapped_arena(const Memory& memory, const AgentMemory& agent);
 
 // Control::active.
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active);

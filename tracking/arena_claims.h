@@ -16,7 +16,7 @@ namespace heapledger {
 class ArenaClaims {
  public:
   static constexpr std::uint64_t kMaxArena = std::uint64_t{1}
-                                             << 40;  // the agent reserves at most 2^36
+                                             << 40;  // the agent takes 2^36
 
   // `opened` is cut to kMaxArena bytes.
   explicit ArenaClaims(AddressRange opened) : opened_(opened) {

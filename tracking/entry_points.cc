@@ -82,6 +82,21 @@ HookRequest request_for(const EntryPoint& entry, const Module& m, std::uint64_t 
   return r;
 }
 
+Result<HookRequest> place_entry_point(const std::string& name, Address address,
+                                      const std::vector<Module>& modules) {
+  const EntryPoint* entry = find_entry_point(name);
+  if (entry == nullptr) return fail("cannot hook '{}': not an allocator entry point", name);
+  const Module* m = find_module(modules, address);
+  if (m == nullptr || m->elf == nullptr || !m->code.contains(address)) {
+    return fail("cannot hook {} at {:#x}: the address is in no module's code", name, address);
+  }
+  HookRequest r = request_for(*entry, *m, address - m->bias, 0);
+  if (r.original.empty()) {
+    return fail("cannot hook {} at {:#x}: its code is not in {}", name, address, m->path);
+  }
+  return r;
+}
+
 }  // namespace
 
 const std::vector<EntryPoint>& entry_points() {
@@ -150,19 +165,15 @@ bool only_glibc_allocates(const std::vector<HookRequest>& requests,
   return true;
 }
 
-Result<HookRequest> place_entry_point(const std::string& name, Address address,
-                                      const std::vector<Module>& modules) {
-  const EntryPoint* entry = find_entry_point(name);
-  if (entry == nullptr) return fail("cannot hook '{}': not an allocator entry point", name);
-  const Module* m = find_module(modules, address);
-  if (m == nullptr || m->elf == nullptr || !m->code.contains(address)) {
-    return fail("cannot hook {} at {:#x}: the address is in no module's code", name, address);
+Result<std::vector<HookRequest>> place_entry_points(
+    const std::vector<std::pair<std::string, Address>>& placed, const std::vector<Module>& modules) {
+  std::vector<HookRequest> requests;
+  for (const auto& [name, address] : placed) {
+    auto request = place_entry_point(name, address, modules);
+    if (!request) return tl::unexpected(request.error());
+    requests.push_back(std::move(*request));
   }
-  HookRequest r = request_for(*entry, *m, address - m->bias, 0);
-  if (r.original.empty()) {
-    return fail("cannot hook {} at {:#x}: its code is not in {}", name, address, m->path);
-  }
-  return r;
+  return requests;
 }
 
 const char* sanitizer_of(const Module& module) {

@@ -43,8 +43,8 @@ bool only_glibc_allocates(const std::vector<HookRequest>& requests,
                           const std::vector<Module>& modules);
 
 // --hook NAME=ADDR. The Error names what is wrong: unknown name, address in no module's code.
-Result<HookRequest> place_entry_point(const std::string& name, Address address,
-                                      const std::vector<Module>& modules);
+Result<std::vector<HookRequest>> place_entry_points(
+    const std::vector<std::pair<std::string, Address>>& placed, const std::vector<Module>& modules);
 
 // "AddressSanitizer" and the like when the module brings such a runtime: those replace the allocator
 // and keep their own data; nullptr otherwise.

@@ -49,6 +49,7 @@ struct LedgerCounters {
   bool returns_missed = false;
   std::uint64_t dropped_mappings = 0;
   std::uint64_t dropped_stacks = 0;  // recorded without a stack
+  std::string shortage;              // why the ledger could not grow, if ever it could not
   std::uint64_t in_flight = 0;       // calls in progress at the stop
   std::uint64_t frames_walked = 0;
   std::uint64_t frames_reused = 0;

@@ -11,11 +11,22 @@ namespace {
 
 constexpr Address kAddressEnd = Address{1} << agent::kAddressBits;
 
-// Of the arena; one thread may be between reserving it and saying where it is.
+// Of the arena; one thread may be between placing it and saying where it is.
 AddressRange arena_of(const agent::State& s) {
   if (s.arena_begin != 0 || s.arena_word == 0) return {s.arena_begin, s.arena_end};
   const Address begin = s.arena_word & ~Address{4095};
   return {begin, begin + (Address{1} << (s.arena_word & 63))};
+}
+
+std::string shortage_of(const agent::State& s) {
+  if (s.arena_error == 0) return "";
+  if (s.arena_error != agent::kArenaFull) {
+    return fmt::format("the process gets no more memory: {}", std::strerror(int(s.arena_error & 0xfff)));
+  }
+  if ((s.flags & agent::kMaxIsShare) != 0) {
+    return fmt::format("its share of what the process's own limits left is {} bytes", s.max_bytes);
+  }
+  return s.max_bytes != 0 ? fmt::format("--max-ledger is {} bytes", s.max_bytes) : "";
 }
 
 }  // namespace
@@ -58,7 +69,7 @@ Result<void> LedgerReader::read_state() {
   ledger_.own_memory_.push_back({address_, address_ + sizeof(agent::State)});
   if (arena.begin != 0) {
     opened_ = {arena.begin, arena.begin + std::min(s.arena_next, arena.size())};
-    ledger_.own_memory_.push_back(arena);
+    if (!opened_.empty()) ledger_.own_memory_.push_back(opened_);
   }
   for (const auto& [begin, end] : s.undumped) {
     const bool ours = begin != 0 && (begin & agent::kText) == 0;
@@ -74,6 +85,7 @@ Result<void> LedgerReader::read_state() {
   c.dropped_mappings = s.dropped_mappings;
   c.dropped_stacks = s.dropped_stacks;
   c.ledger_bytes = sizeof(agent::State) + s.arena_opened;
+  c.shortage = shortage_of(s);
   return {};
 }
 

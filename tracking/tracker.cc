@@ -9,12 +9,14 @@
 #include "tracking/agent_memory.h"
 #include "tracking/announcements.h"
 #include "tracking/breakpoint_tracker.h"
+#include "tracking/call_filters.h"
 #include "tracking/code_map.h"
 #include "tracking/core_contents.h"
 #include "tracking/entry_points.h"
 #include "tracking/entry_redirects.h"
 #include "tracking/hook_list.h"
 #include "tracking/island_rules.h"
+#include "tracking/memory_share.h"
 #include "tracking/restored_entries.h"
 #include "tracking/rule_publisher.h"
 
@@ -59,14 +61,18 @@ struct Tracker::Impl {
     return Picture{std::move(*mappings), std::move(*modules)};
   }
 
-  Result<std::vector<HookRequest>> extra_requests(const std::vector<Module>& modules) {
-    std::vector<HookRequest> requests;
-    for (const auto& [name, address] : options.extra_hooks) {
-      auto request = place_entry_point(name, address, modules);
-      if (!request) return tl::unexpected(request.error());
-      requests.push_back(std::move(*request));
+  // An Error: the process has no room for an agent, or it may not be brought in.
+  Result<AgentConfig> configure(const Picture& picture, const std::vector<HookRequest>& requests) {
+    if (auto can = check_filters(target); !can && !options.despite_filters) {
+      return tl::unexpected(can.error());
     }
-    return requests;
+    AgentConfig config{.granule_shift = only_glibc_allocates(requests, picture.modules) ? 5u : 4u,
+                       .stacks = options.stacks,
+                       .time = options.time,
+                       .main_stack_end = main_stack_end(picture.mappings)};
+    auto limited = limit_ledger(target, picture.mappings, options.max_ledger_bytes, config);
+    if (!limited) return tl::unexpected(limited.error());
+    return config;
   }
 
   // The breakpoint engine: entry points of modules that came now.
@@ -173,9 +179,8 @@ struct Tracker::Impl {
     for (const AddressRange& r : publisher.memory()) ranges.push_back(r);
     for (const AddressRange& r : patcher.islands()) ranges.push_back(r);
     for (const AddressRange& r : redirects.islands()) ranges.push_back(r);
-    auto begin = target.memory().read_value<Address>(agent->state + offsetof(agent::State, arena_begin));
-    auto end = target.memory().read_value<Address>(agent->state + offsetof(agent::State, arena_end));
-    if (begin && end && *begin != 0 && *begin < *end) ranges.push_back({*begin, *end});
+    const AddressRange arena = mapped_arena(target.memory(), *agent);
+    if (!arena.empty()) ranges.push_back(arena);
     return ranges;
   }
 
@@ -205,7 +210,7 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
     }
   }
   EntryPointsFound found = find_entry_points(picture->modules);
-  auto extra = t.extra_requests(picture->modules);
+  auto extra = place_entry_points(options.extra_hooks, picture->modules);
   if (!extra) return tl::unexpected(extra.error());
   // Functions the user placed come first: the first request for an address wins.
   found.requests.insert(found.requests.begin(), extra->begin(), extra->end());
@@ -214,22 +219,18 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
     return fail("{}", kNothingToHook);
   }
   t.code.update(picture->modules);
-  t.breakpoints.reset();
   if (options.engine == Engine::breakpoint) return t.start_breakpoints(found);
 
+  const auto config = t.configure(*picture, found.requests);
+  if (!config) return tl::unexpected(config.error());
+  t.breakpoints.reset();
   if (t.adopted) {
     if (auto done = t.restore_adopted(); !done) return tl::unexpected(done.error());
     t.adopted = false;
   }
   t.retire_agent();
-  AgentConfig config;
-  config.granule_shift = only_glibc_allocates(found.requests, picture->modules) ? 5 : 4;
-  config.stacks = options.stacks;
-  config.time = options.time;
-  config.max_bytes = options.max_ledger_bytes;
-  config.main_stack_end = main_stack_end(picture->mappings);
-  auto agent = bring_agent_in(t.control, config);
-  if (!agent) return tl::unexpected(agent.error());
+  auto agent = bring_agent_in(t.control, *config);
+  if (!agent) return fail("{}{}", agent.error().message, may_be_forbidden(t.target));
   t.agent = *agent;
   // The agent's memory is in, the hooks are not.
 
@@ -237,7 +238,7 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
   if (!t.hooks_an_allocation()) {
     const std::string reason = first_reason(summary);
     (void)t.remove_hooks();
-    return fail("cannot hook malloc: {}", reason);
+    return fail("cannot hook malloc: {}{}", reason, may_be_forbidden(t.target));
   }
   auto ready = t.publish_rules(false);
   if (ready) ready = t.keep_cores_small(picture->mappings);

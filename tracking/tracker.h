@@ -31,6 +31,7 @@ struct TrackingOptions {
   bool stacks = true;
   bool time = true;
   std::uint64_t max_ledger_bytes = 0;  // 0: no limit
+  bool despite_filters = false;        // of system calls: call_filters.h
   // --hook malloc=ADDR: functions the user places, for programs without symbols.
   std::vector<std::pair<std::string, Address>> extra_hooks;
 };

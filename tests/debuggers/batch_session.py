@@ -60,8 +60,8 @@ class Session:
     def __init__(self, program: Path | str, *arguments: str, debugger: str = DEBUGGER,
                  environment: dict[str, str] | None = None, input_path: str = "/dev/null",
                  debug_symbols: bool = True, load_first: bool = True, folder: Path | None = None,
-                 loaded: bool = True):
-        """Without `loaded` it is a plain debugger."""
+                 loaded: bool = True, under: Sequence[str] = ()):
+        """Without `loaded` it is a plain debugger. `under`: a command that starts the debugger's command."""
         self.debugger = DEBUGGERS[debugger]()
         self.folder = fresh_folder() if folder is None else folder
         self.truth_path = self.folder / "truth"
@@ -71,6 +71,7 @@ class Session:
         self._errors.touch()
         self._commands: list[str] = []
         self._handles: list[tuple[int, Any]] = []
+        self._under = under
         path = Path(program)
         if not path.is_absolute():
             path = PROGRAMS / path
@@ -123,6 +124,10 @@ class Session:
     def leaks(self, words: str = "") -> Text:
         return self.raw(f"leaks {words}".strip())
 
+    def may_fail(self, words: str) -> Text:
+        """The session goes on when this `leaks` command fails."""
+        return self.raw(self.debugger.may_fail(f"leaks {words}"))
+
     def leaks_json(self, words: str = "") -> Answer:
         answer = Answer(self.folder / f"answer{len(self._commands)}.json")
         self._handles.append((len(self._commands), answer))
@@ -151,7 +156,7 @@ class Session:
         return handle
 
     def execute(self, timeout: float = 120) -> Outcome:
-        text, status = run_to_end(self.debugger.batch_command(self._commands),
+        text, status = run_to_end([*self._under, *self.debugger.batch_command(self._commands)],
                                   session_environment(self.folder), timeout, self.folder)
         sections = self.debugger.sections(text, self._commands)
         for index, handle in self._handles:

@@ -92,6 +92,10 @@ class Lldb:
         """What it says when the program has ended with that status (a regular expression)."""
         return rf"exited with status = {status}\b"
 
+    def may_fail(self, command: str) -> str:
+        """A batch ends at a command that fails, but not at a script that runs it."""
+        return f"script lldb.debugger.HandleCommand({command!r})"
+
     def attach(self, pid: int) -> str:
         return f"process attach --pid {pid}"
 
@@ -211,6 +215,9 @@ class Gdb:
 
     def ended(self, status: int) -> str:
         return "exited normally" if status == 0 else rf"exited with code {status:02o}\b"
+
+    def may_fail(self, command: str) -> str:
+        return command
 
     def attach(self, pid: int) -> str:
         return f"attach {pid}"

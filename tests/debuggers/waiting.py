@@ -28,10 +28,11 @@ class Waiting:
         if line:
             environment["HEAPLEDGER_GATE_LINE"] = str(line)
         self.program = harness.PROGRAMS / program
-        self.process = subprocess.Popen(
-            [str(self.program), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env=environment, cwd=self.folder,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)))
+        with open(self.folder / "output", "wb") as output:
+            self.process = subprocess.Popen(
+                [str(self.program), *arguments], stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, env=environment, cwd=self.folder,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)))
         self.pid = self.process.pid
         self._gate = self._open_gate()
 
@@ -66,6 +67,10 @@ class Waiting:
 
     def truth(self) -> list[harness.Label]:
         return harness.read_truth(self.truth_path)
+
+    def output(self) -> str:
+        """Of both streams."""
+        return (self.folder / "output").read_text(errors="replace")
 
     def gcore(self) -> Path:
         """What gdb writes of it while it goes on waiting."""

@@ -94,6 +94,15 @@ TEST_F(OutstandingReportTest, CoverageFollowsTheTable) {
             "seen\n");
 }
 
+TEST_F(OutstandingReportTest, WhyTheLedgerWasFullIsSaid) {
+  const LedgerCoverage coverage{.dropped = 3, .dropped_stacks = 1, .shortage = "no more", .untracked = 3};
+  EXPECT_EQ(coverage_text(coverage),
+            "note: 3 allocations were not recorded, the ledger's memory was full (no more): they have no "
+            "stack\n"
+            "note: 1 allocations were recorded without their stack, the ledger's memory was full (no "
+            "more)\n");
+}
+
 TEST_F(OutstandingReportTest, WhyBlocksWereDroppedIsSaid) {
   const LedgerCoverage coverage{.dropped = 3, .returns_missed = true};
   EXPECT_EQ(coverage_text(coverage),

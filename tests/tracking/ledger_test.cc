@@ -67,7 +67,8 @@ TEST(Ledger, FindsTheArenaBeforeItWasAnnounced) {
   PlayedAgent agent(5, std::uint64_t{1} << 28);
   agent.insert(kHeap, 8);
   agent.state->arena_word = agent.state->arena_begin | 28;
-  const AddressRange arena{agent.state->arena_begin, agent.state->arena_end};
+  const AddressRange arena{agent.state->arena_begin,
+                           agent.state->arena_begin + agent.state->arena_next};
   agent.state->arena_begin = agent.state->arena_end = 0;
   const Ledger ledger = agent.read();
   EXPECT_EQ(text(ledger), "0x555555560000+0x8 malloc\n");
@@ -200,12 +201,27 @@ TEST(Ledger, SumsCountersOfAllThreads) {
   EXPECT_EQ(c.ledger_bytes, sizeof(agent::State) + agent.state->arena_opened);
 }
 
-TEST(Ledger, OwnsItsStateAndArena) {
+TEST(Ledger, TellsWhyItCouldNotGrow) {
   PlayedAgent agent;
+  EXPECT_EQ(agent.read().counters().shortage, "");
+  agent.state->arena_error = ENOMEM;
+  EXPECT_EQ(agent.read().counters().shortage, "the process gets no more memory: Cannot allocate memory");
+  agent.state->arena_error = agent::kArenaFull;
+  agent.state->max_bytes = 1 << 20;
+  EXPECT_EQ(agent.read().counters().shortage, "--max-ledger is 1048576 bytes");
+  agent.state->flags |= agent::kMaxIsShare;
+  EXPECT_EQ(agent.read().counters().shortage,
+            "its share of what the process's own limits left is 1048576 bytes");
+}
+
+TEST(Ledger, OwnsItsStateAndWhatOfItsArenaIsMapped) {
+  PlayedAgent agent;
+  agent.insert(kHeap, 8);
   const Ledger ledger = agent.read();
   ASSERT_EQ(ledger.own_memory().size(), 2u);
   EXPECT_LT(ledger.own_memory()[0].begin, ledger.own_memory()[1].begin);
-  const AddressRange arena{agent.state->arena_begin, agent.state->arena_end};
+  const AddressRange arena{agent.state->arena_begin,
+                           agent.state->arena_begin + agent.state->arena_next};
   const AddressRange state{agent.address(), agent.address() + sizeof(agent::State)};
   EXPECT_TRUE(ledger.own_memory()[0] == arena || ledger.own_memory()[1] == arena);
   EXPECT_TRUE(ledger.own_memory()[0] == state || ledger.own_memory()[1] == state);

@@ -10,6 +10,7 @@
 
 #include "inferior/elf_file.h"
 #include "inferior/local_memory.h"
+#include "inferior/process_image.h"
 #include "plugin/core_path.h"
 #include "plugin/evaluation.h"
 #include "plugin/registers.h"
@@ -62,6 +63,7 @@ LldbTarget::~LldbTarget() = default;
 // piece of stack and the program's header must read the same both ways.
 bool LldbTarget::answers_for_local_process() {
   lldb::SBProcess running = process();
+  if (!LocalMemory(pid()).allowed()) return traced_by_child(pid());
   bool agreed = false;
   lldb::SBFrame frame = running.GetThreadAtIndex(0).GetFrameAtIndex(0);
   if (frame.IsValid()) {
@@ -154,12 +156,19 @@ std::optional<int> LldbTarget::exit_status() {
   return process().GetExitStatus();
 }
 
+std::unique_ptr<Memory> LldbTarget::local_memory() {
+  auto direct = std::make_unique<LocalMemory>(pid());
+  if (direct->allowed()) return direct;
+  return std::make_unique<SessionMemory>(target_);
+}
+
 const Memory& LldbTarget::memory() {
   const ProcessKind what = kind();
   Known now = known_;
   now.kind = what;
   const std::uint64_t stop = stop_id();
-  const bool regions_may_differ = what == ProcessKind::live_remote && stop != memory_stop_;
+  const bool live = what == ProcessKind::live_remote || what == ProcessKind::live_local;
+  const bool regions_may_differ = live && !memory_->reads_in_parallel() && stop != memory_stop_;
   if (now == memory_of_ && !regions_may_differ) return *memory_;
   memory_of_ = now;
   memory_stop_ = stop;
@@ -168,7 +177,7 @@ const Memory& LldbTarget::memory() {
       memory_ = std::make_unique<NoMemory>();
       break;
     case ProcessKind::live_local:
-      memory_ = std::make_unique<LocalMemory>(pid());
+      memory_ = local_memory();
       break;
     case ProcessKind::core:
       core_.reset();

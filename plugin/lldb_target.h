@@ -71,6 +71,7 @@ class LldbTarget final : public Target {
 
  private:
   bool answers_for_local_process();
+  std::unique_ptr<Memory> local_memory();
   lldb::SBAddress code_place(CodeAddress address);
 
   lldb::SBTarget target_;

@@ -120,7 +120,8 @@ std::unique_ptr<Memory> GdbTarget::make_memory(ProcessKind what) {
     case ProcessKind::none:
       return std::make_unique<NoMemory>();
     case ProcessKind::live_local:
-      return std::make_unique<LocalMemory>(pid());
+      if (auto direct = std::make_unique<LocalMemory>(pid()); direct->allowed()) return direct;
+      return std::make_unique<SessionMemory>(debugger_);
     case ProcessKind::live_remote:
       return std::make_unique<SessionMemory>(debugger_);
     case ProcessKind::core:

@@ -2,10 +2,17 @@
 #include "inferior/local_memory.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <array>
+#include <cerrno>
+#include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "tests/inferior/child.h"
@@ -53,6 +60,40 @@ TEST(LocalMemory, ReturnsReadablePrefixBeforeHole) {
   EXPECT_EQ(memory.read_up_to(pages.address(4 * kPage - 1), out), 0u);
   EXPECT_EQ(memory.read_up_to(pages.address(4 * kPage), std::span(out).first(kPage)), kPage);
   EXPECT_EQ(out[0], std::byte{'b'});
+}
+
+// No process_vm_readv for this process any more: ENOSYS, as of a kernel without it.
+void forbid_the_call() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{std::size(program), program};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) _exit(2);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) _exit(3);
+}
+
+// In a process of its own: what it forbids stays forbidden.
+[[noreturn]] void read_by_file() {
+  Pages pages;
+  const Child child = Child::forked([&] { pages.base[7] = std::byte{'c'}; });
+  forbid_the_call();
+  const LocalMemory memory(child.pid());
+  std::vector<std::byte> out(5 * kPage);
+  bool good = memory.allowed() && memory.read_value<char>(pages.address(7)) == 'c';
+  good = good && memory.read_up_to(pages.address(0), out) == 3 * kPage;
+  good = good && memory.read_up_to(pages.address(3 * kPage - 1), out) == 1;
+  good = good && memory.read_up_to(pages.address(3 * kPage), out) == 0;
+  good = good && memory.read_up_to(~Address{0} - 100, out) == 0;
+  good = good && !LocalMemory(0x3fffffff).read_value<char>(pages.address(7));
+  kill(child.pid(), SIGKILL);
+  _exit(good ? 0 : 1);
+}
+
+TEST(LocalMemory, ReadsTheSameWithoutTheCall) {
+  EXPECT_EXIT(read_by_file(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(LocalMemory, ReadNamesTheFirstUnreadableAddress) {

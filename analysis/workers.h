@@ -52,7 +52,7 @@ void on_threads(unsigned threads, Work&& work) {
   try {
     const SignalsBlocked blocked;
     for (; next < threads; ++next) others.emplace_back([&run, next] { run(next); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // system_error, or no memory for it
   }
   run(0);
   for (; next < threads; ++next) run(next);

@@ -4,6 +4,9 @@
 #include "commands/session.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <new>
 
 #include "commands/completion.h"
 #include "commands/context.h"
@@ -15,6 +18,7 @@
 #include "commands/registry.h"
 #include "commands/tracking_start.h"
 #include "inferior/printable.h"
+#include "inferior/process_limits.h"
 
 namespace heapledger {
 
@@ -30,6 +34,18 @@ struct Session::Impl {
     const std::uint64_t pid = context.target.pid();
     if (context.last_pid && *context.last_pid != pid) context.forget_process();
     context.last_pid = pid;
+  }
+
+  // The debugger's own memory ends like any other's; it lives on, and so does the process.
+  Result<void> run(std::span<const std::string> arguments) {
+    try {
+      return run_command(context, arguments);
+    } catch (const std::bad_alloc&) {
+      context.forget_ledger();
+      const auto room = memory_room(std::uint64_t(getpid()));
+      return fail("this needs more memory than the debugger can get{}",
+                  room ? fmt::format(": its {}", room->limit) : "");
+    }
   }
 
   std::string first_event(bool from_start) {
@@ -109,7 +125,7 @@ CommandResult Session::run(std::span<const std::string> arguments) {
   impl_->follow_process();
   impl_->context.tracker.pause();
   impl_->context.exit_code.reset();
-  const auto done = run_command(impl_->context, arguments);
+  const auto done = impl_->run(arguments);
   CommandResult result;
   result.ok = done.has_value();
   if (!done) result.error = one_line(done.error().message);

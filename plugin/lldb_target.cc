@@ -11,6 +11,7 @@
 #include "inferior/elf_file.h"
 #include "inferior/local_memory.h"
 #include "inferior/process_image.h"
+#include "inferior/thread_pointer.h"
 #include "plugin/core_path.h"
 #include "plugin/evaluation.h"
 #include "plugin/registers.h"
@@ -224,7 +225,19 @@ std::vector<ThreadState> LldbTarget::threads() {
     lldb::SBThread thread = there.GetThreadAtIndex(i);
     result.push_back(thread_state(thread));
   }
+  find_thread_pointers(result);
   return result;
+}
+
+// LLDB before 18 does not tell them.
+void LldbTarget::find_thread_pointers(std::vector<ThreadState>& threads) {
+  const auto unknown = [](const ThreadState& thread) { return thread.fs_base == 0; };
+  if (kind() == ProcessKind::live_remote || std::none_of(threads.begin(), threads.end(), unknown)) return;
+  const auto there = mappings();
+  if (!there) return;
+  for (ThreadState& thread : threads) {
+    if (unknown(thread)) thread.fs_base = find_thread_pointer(memory(), *there, thread.tid, thread.sp);
+  }
 }
 
 // What is loaded now answers, unless the ledger says that another module stood there.

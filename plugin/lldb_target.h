@@ -70,6 +70,7 @@ class LldbTarget final : public Target {
   std::function<std::string(lldb::SBModule)> own_module_name;
 
  private:
+  void find_thread_pointers(std::vector<ThreadState>& threads);
   bool answers_for_local_process();
   std::unique_ptr<Memory> local_memory();
   lldb::SBAddress code_place(CodeAddress address);

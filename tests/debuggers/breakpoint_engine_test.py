@@ -96,7 +96,8 @@ class BreakpointEngine(harness.DebuggerTest):
         self.assertRegex(status.value, r"engine: +breakpoints: \d+ hits, \d+ a second, \d+\.\d\d ms "
                                        r"each; the process stood still \d+% of that time")
         shown = {"lldb": "name = ", "gdb": " breakpoint     "}[harness.DEBUGGER]
-        self.assertEqual(breakpoints.value.count(shown), 1, breakpoints.value)
+        of_the_harness = breakpoints.value.count("name = 'main'")  # LLDB 14: Lldb.pass_signal
+        self.assertEqual(breakpoints.value.count(shown) - of_the_harness, 1, breakpoints.value)
         self.assertNotIn("malloc", breakpoints.value)
         self.assertIn("Tracking stopped", stop.value)
         self.assertIn("allocations from stack", after.value)
@@ -129,14 +130,16 @@ class BreakpointEngine(harness.DebuggerTest):
 
     def test_a_users_breakpoint_at_the_same_function_still_stops(self) -> None:
         session = started("track_kinds.pie")
-        session.raw(session.debugger.stop_at_if("free", "$rdi != 0"))
+        session.raw(session.debugger.stop_at_libc_if("free", "$rdi != 0"))
         session.run()
         where = session.backtrace()
         session.resume()
         report = session.ledger()
         session.kill()
         outcome = session.execute()
-        self.assertIn("free", where.frames[0].function)
+        # LLDB 14 and 16 have no name for it, as it has several.
+        self.assertEqual([frame.module for frame in where.frames[:2]], ["libc.so.6", "track_kinds.pie"])
+        self.assertEqual(where.frames[1].function, "main")
         self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
 
     def test_a_second_run_begins_anew(self) -> None:

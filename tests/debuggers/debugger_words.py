@@ -8,6 +8,7 @@ import functools
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -43,6 +44,19 @@ class Lldb:
     def interactive_command(self) -> list[str]:
         return [self.executable, "--no-lldbinit", "--no-use-colors"]
 
+    @classmethod
+    def module_environment(cls) -> dict[str, str]:
+        """For a Python that loads LLDB as a module. One that is laid out beside others
+        (scripts/lldb-versions) is a script that sets what its libraries need: it is asked inside."""
+        ask = "script import os; print('SET', *(os.environ.get(n, '') for n in ('LD_LIBRARY_PATH', 'PYTHONPATH')), sep='|')"
+        inside = subprocess.run([cls.executable, "--no-lldbinit", "--batch", "-o", ask], check=True,
+                                capture_output=True, text=True).stdout
+        libraries, modules = re.search(r"^SET\|(.*)\|(.*)$", inside, re.M).groups()
+        own = subprocess.run([cls.executable, "-P"], check=True, capture_output=True, text=True).stdout.strip()
+        server = Path(shutil.which(cls.executable)).resolve().parent / "lldb-server"
+        return {"PYTHONPATH": f"{own}:{modules}".strip(":"), "LLDB_DEBUGSERVER_PATH": str(server),
+                **({"LD_LIBRARY_PATH": libraries} if libraries else {})}
+
     def load(self) -> list[str]:
         return [f"plugin load {self.plugin}"]
 
@@ -60,6 +74,8 @@ class Lldb:
             "settings set frame-format \"FRAME ${frame.index} ${frame.pc} ${frame.sp}"
             " [{${module.file.basename}}] [{${function.name-without-args}}]"
             "{${frame.is-artificial}[artificial]}\\n\"",
+            # What a version that is laid out needs for itself.
+            "settings set target.unset-env-vars LD_LIBRARY_PATH PYTHONPATH LLDB_DEBUGSERVER_PATH",
             f"settings set target.input-path {input_path}",
             f"settings set target.output-path {output}",
             f"settings set target.error-path {errors}",
@@ -102,8 +118,9 @@ class Lldb:
     def open_core(self, program: Path, core: Path) -> str:
         return f'target create "{program}" --core "{core}"'
 
-    def stop_at_if(self, function: str, condition: str) -> str:
-        return f"breakpoint set --name {function} --condition '{condition}'"
+    def stop_at_libc_if(self, function: str, condition: str) -> str:
+        """LLDB 22 also stops where ld.so has one of that name inlined."""
+        return f"breakpoint set --shlib libc.so.6 --name {function} --condition '{condition}'"
 
     def connect(self, port: int) -> str:
         return f"gdb-remote 127.0.0.1:{port}"
@@ -225,7 +242,7 @@ class Gdb:
     def open_core(self, program: Path, core: Path) -> str:
         return f"core-file {core}"
 
-    def stop_at_if(self, function: str, condition: str) -> str:
+    def stop_at_libc_if(self, function: str, condition: str) -> str:
         return f"break {function} if {condition}"
 
     def connect(self, port: int) -> str:

@@ -131,14 +131,10 @@ class PythonHost(harness.DebuggerTest):
     """lldb as a module loads liblldb privately: the plugin makes it global first."""
 
     def host(self, script: str) -> str:
-        paths = subprocess.run([harness.Lldb.executable, "-P"], check=True, capture_output=True,
-                               text=True).stdout.strip()
         folder = harness.fresh_folder()
-        server = f"/usr/lib/llvm-{harness.Lldb.executable.rsplit('-', 1)[-1]}/bin/lldb-server"
         text, status = harness.run_to_end(
             ["/usr/bin/python3", "-c", textwrap.dedent(script)],
-            {**harness.session_environment(folder), "PYTHONPATH": paths,
-             "LLDB_DEBUGSERVER_PATH": server}, 120, folder)
+            {**harness.session_environment(folder), **harness.Lldb.module_environment()}, 120, folder)
         self.assertEqual(status, 0, text)
         return text
 

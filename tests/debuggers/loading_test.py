@@ -77,11 +77,7 @@ class Loading(harness.DebuggerTest):
         self.assertEqual(text.count("40960 bytes in 5"), 1)
 
     def test_in_a_python_host(self) -> None:
-        environment = harness.session_environment(self.folder)
-        where, _ = harness.run_to_end([harness.Lldb.executable, "--python-path"], environment, 60,
-                                      self.folder)
-        environment |= {"PYTHONPATH": where.strip(),
-                        "LLDB_DEBUGSERVER_PATH": "/usr/lib/llvm-19/bin/lldb-server"}
+        environment = harness.session_environment(self.folder) | harness.Lldb.module_environment()
         text, status = harness.run_to_end(
             ["/usr/bin/python3", "-c", PYTHON_HOST, str(harness.Lldb.plugin), str(PROGRAM)],
             environment, 60, self.folder)

@@ -14,7 +14,8 @@ import harness
 OUTERMOST = {"_start", "clone", "__clone", "clone3", "__clone3"}
 
 # Stops where the debugger's own backtrace ends before the outermost frame.
-ENDS_EARLY = {"lldb": {"gcc-O2-nofp": 5, "gcc-O3-nofp": 6, "gcc-O3-fp": 4}, "lldb 22": {}, "gdb": {}}
+ENDS_EARLY = {"lldb": {"gcc-O2-nofp": 5, "gcc-O3-nofp": 6, "gcc-O3-fp": 4},
+              "lldb 14": {}, "lldb 16": {}, "lldb 22": {}, "gdb": {}}
 
 
 def gdb_stacks(program: str, stops: int) -> list[list[int]]:

@@ -18,7 +18,7 @@ namespace {
 // A process's memory with some words replaced.
 class Overwritten final : public Memory {
  public:
-  explicit Overwritten(LocalMemory memory) : memory_(std::move(memory)) {}
+  explicit Overwritten(std::uint64_t pid) : memory_(pid) {}
   void put(Address place, std::uint64_t value) { words_[place] = value; }
 
   std::size_t read_up_to(Address address, std::span<std::byte> out) const override {
@@ -40,7 +40,7 @@ class Overwritten final : public Memory {
 
 class MallocngWalk : public ::testing::TestWithParam<const char*> {
  protected:
-  MallocngWalk() : program_(std::string(PROGRAMS) + "/random_blocks." + GetParam()), memory_(program_.memory()) {}
+  MallocngWalk() : program_(std::string(PROGRAMS) + "/random_blocks." + GetParam()), memory_(program_.pid()) {}
 
   HeapWalk walk() const {
     const auto mappings = read_mappings(program_.pid());

@@ -85,7 +85,10 @@ static_assert(agent::kNodesPerChunk == kLeafBytes / 32);
 // As the agent opens its arena.
 uint64_t open_more(agent::State* state, uint64_t bytes) {
   const uint64_t place = state->arena_begin + state->arena_next;
-  if (mprotect(reinterpret_cast<void*>(place), bytes, PROT_READ | PROT_WRITE) != 0) abort();
+  if (mmap(reinterpret_cast<void*>(place), bytes, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != reinterpret_cast<void*>(place)) {
+    abort();
+  }
   state->arena_next += bytes;
   state->arena_opened += bytes;
   return place;

@@ -49,16 +49,18 @@ install_missing() {
   apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
-# build_release TARGET...: configures build/release when needed and builds (no target: all of it).
+# build PRESET TARGET...: configures build/PRESET when needed and builds (no target: all of it).
 # Compilers and libraries come from the packages above, whatever else stands first on PATH.
-build_release() {
-  if [[ ! -f build/release/build.ninja ]]; then
-    say "configuring build/release"
-    cmake --preset release -DCMAKE_C_COMPILER=/usr/bin/gcc -DCMAKE_CXX_COMPILER=/usr/bin/g++ \
+build() {
+  local preset=$1
+  shift
+  if [[ ! -f build/$preset/build.ninja ]]; then
+    say "configuring build/$preset"
+    cmake --preset "$preset" -DCMAKE_C_COMPILER=/usr/bin/gcc -DCMAKE_CXX_COMPILER=/usr/bin/g++ \
       >build/configure.log || { cat build/configure.log >&2; return 1; }
   fi
-  say "building build/release (${*:-everything})"
-  cmake --build build/release ${1:+--target "$@"} -- --quiet
+  say "building build/$preset (${*:-everything})"
+  cmake --build "build/$preset" ${1:+--target "$@"} -- --quiet
 }
 
 # Debuggers and compilers put their temporary files into the build folder.

@@ -2,6 +2,7 @@
 #include "inferior/debug_file.h"
 
 #include <gtest/gtest.h>
+#include <search.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,15 +94,15 @@ TEST(DebugFile, WithoutASymbolItNamesTheSection) {
 }
 
 TEST(DebugFile, LooksForSeparateDebugFilesWhereItIsTold) {
-  const auto address = reinterpret_cast<Address>(&qsort_r) + 1;
+  const auto address = reinterpret_cast<Address>(&tfind) + 1;
   const Place place = place_of(address);  // through the PLT it may be our own module
-  const auto found = place.elf->functions("qsort_r");
-  if (found.empty()) GTEST_FAIL() << "qsort_r resolved to " << place.elf->name();
+  const auto found = place.elf->functions("tfind");
+  if (found.empty()) GTEST_FAIL() << "tfind resolved to " << place.elf->name();
   const std::uint64_t inside = found.front().value + 1;
   EXPECT_TRUE(DebugFile(place.elf, kDirectories).frames(inside).back().file.ends_with(".c"));
   const auto without = DebugFile(place.elf, "/nonexistent").frames(inside);
   EXPECT_EQ(without.back().file, "");
-  EXPECT_NE(without.back().function.find("qsort_r"), std::string::npos);
+  EXPECT_NE(without.back().function.find("tfind"), std::string::npos);
 }
 
 TEST(DebugFile, AnAddressOutsideHasAnEmptyFrame) {

@@ -25,6 +25,12 @@ def stopped_at(core: Path) -> tuple[str, int, int]:
     return "", 0, pc
 
 
+def entry_of(file: Path) -> int:
+    """e_entry of an ELF file; its offset too, where the file is laid out as it is mapped (glibc's loader)."""
+    (entry,) = struct.unpack_from("<Q", file.read_bytes(), 24)
+    return entry
+
+
 def byte_at(core: Path, address: int) -> int | None:
     """None: it is not in the core, which has all memory of the process but code as its file has it."""
     data = core.read_bytes()

@@ -24,7 +24,8 @@ from typing import Callable, Iterator
 
 import harness
 import process_code
-from killed_trial import EMPTY_CORE, KINDS, STEPPED, Fate, Kind, Moment, Trial, wait_for
+from killed_trial import (EMPTY_CORE, EXECUTED, KINDS, STEPPED, Fate, Kind, Moment, Trial,
+                          wait_for)
 
 KILLS = int(os.environ.get("HEAPLEDGER_KILLS", "100"))
 SEED = int(os.environ.get("HEAPLEDGER_SEED", "1"))
@@ -150,7 +151,7 @@ class KilledDebugger(harness.DebuggerTest):
                 return True
             end = (fate.kind.victim, fate.kind.launched or fate.end == STEPPED, fate.end)
             return not fate.trouble and (
-                fate.end == "lived" or fate.place in traps or fate.place == "" and end in ends)
+                fate.end in ("lived", EXECUTED) or fate.place in traps or fate.place == "" and end in ends)
 
         def whole(fate: Fate) -> bool:
             own = {"trap", "syscall"} if fate.borrowed else set()

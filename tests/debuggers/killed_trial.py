@@ -22,6 +22,7 @@ import process_code
 
 PATIENCE = float(os.environ.get("HEAPLEDGER_PATIENCE", "120"))
 PROGRAM = harness.PROGRAMS / "killed_debugger"
+LOADER = Path("/lib64/ld-linux-x86-64.so.2")
 OUTPUT = "sum 2719800\nhandlers ran\n"
 STATUS = 7
 SYS_pause = 34
@@ -29,6 +30,9 @@ SYS_pause = 34
 # The kernel does not end single-stepping when a tracer dies between two steps: the thread then takes a
 # SIGTRAP without a trap. lldb-server lets a thread step through mmap whenever it allocates memory.
 STEPPED = "stepped into SIGTRAP"
+# ptrace(2): execve stops a process that is traced by a SIGTRAP of its own until its debugger has asked for
+# an event instead. It has not run a single instruction by then: it stands at the loader's entry.
+EXECUTED = "SIGTRAP of its execve"
 EMPTY_CORE = "an empty core"  # the kernel gave it up: where it died is not known
 
 # What is done at each stop; between two of them the program runs a round. What was launched is tracked.
@@ -357,7 +361,8 @@ class Trial:
                 return
             module, offset, pc = core_stop.stopped_at(core)
             if status == -signal.SIGTRAP and core_stop.byte_at(core, pc - 1) != process_code.TRAP:
-                fate.end = STEPPED
+                at_entry = module.startswith("ld-linux") and offset == core_stop.entry_of(LOADER)
+                fate.end = EXECUTED if self.kind.launched and at_entry else STEPPED
                 return
             trap = status == -signal.SIGTRAP  # the pc is behind it
             fate.place = f"{module}+{offset - trap:#x}" if module else f"{pc:#x}"

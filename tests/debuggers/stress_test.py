@@ -43,7 +43,7 @@ class Stress(harness.DebuggerTest):
         self.play("track_stress", 3, 8, 30000, 20)
 
     def test_thirty_two_threads(self) -> None:
-        self.play("track_stress.O3", 4, 32, 8000, 8)
+        self.play("track_stress.O3", 4, 32, 8000, 24)
 
     def test_unoptimised(self) -> None:
         self.play("track_stress.O0", 5, 4, 20000, 5)

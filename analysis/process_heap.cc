@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "inferior/present_pages.h"
 #include "inferior/target_modules.h"
@@ -43,13 +42,8 @@ Result<HeapWalk> walk_process_heap(Target& target, std::span<const AddressRange>
   if (!mappings) return tl::unexpected(mappings.error());
   const auto modules = read_modules(target, *mappings);
   if (!modules) return tl::unexpected(modules.error());
-  std::optional<PresentPages> present;
-  TouchedParts touched;
-  if (target.kind() == ProcessKind::live_local) {
-    present.emplace(target.pid());
-    touched = [&present](AddressRange range) { return (*present)(range); };
-  }
-  auto walk = walk_heap(target.memory(), *mappings, *modules, thread_pointers(target), own_memory, touched);
+  auto walk = walk_heap(target.memory(), *mappings, *modules, thread_pointers(target), own_memory,
+                        touched_parts(target));
   if (!walk) return walk;
   walk->free = std::vector<Block>();  // nobody asks for them; there may be as many as blocks
   name_other_allocators(*walk, *modules);

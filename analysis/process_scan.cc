@@ -191,11 +191,7 @@ Result<ProcessScan> scan_process(Target& target, const Ledger& ledger,
   if (!ledger.untracked().empty() && !requested) input.usable_size = usable_sizes(ledger, *stop);
   input.blocks = std::move(stop->blocks);
   if (stop->allocations.empty()) input.lent_blocks = ledger.untracked();
-  std::optional<PresentPages> present;
-  if (target.kind() == ProcessKind::live_local) {
-    present.emplace(target.pid());
-    input.present = [&present](AddressRange range) { return (*present)(range); };
-  }
+  input.present = touched_parts(target);
   input.progress = [&target](std::uint64_t done, std::uint64_t total, std::string_view what) {
     target.progress(done, total, what);
     return !target.interrupted();

@@ -130,7 +130,7 @@ std::string ledger_lines(const Ledger& ledger) {
     text += line("", fmt::format("of the heap blocks, {} bytes in {} {}", sum.untracked_bytes,
                                  sum.untracked_blocks, ledger.counters().dropped == 0
                                                            ? "are from before tracking"
-                                                           : "were not recorded"));
+                                                           : "are from before tracking or were not recorded"));
   }
   text += line("since start", fmt::format("{} allocations, {} releases, {} bytes allocated",
                                           c.allocations, c.releases, c.bytes));

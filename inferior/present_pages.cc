@@ -74,6 +74,12 @@ std::vector<AddressRange> PresentPages::operator()(AddressRange range) const {
   return parts;
 }
 
+TouchedParts touched_parts(Target& target) {
+  if (target.kind() != ProcessKind::live_local) return {};
+  auto pages = std::make_shared<const PresentPages>(target.pid());
+  return [pages](AddressRange range) { return (*pages)(range); };
+}
+
 bool PresentPages::scan(AddressRange range, std::vector<AddressRange>& parts) const {
   std::array<PageRegion, 256> regions;
   while (!range.empty()) {

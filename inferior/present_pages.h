@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "inferior/address.h"
+#include "inferior/target.h"
 
 namespace heapledger {
 
@@ -34,5 +35,8 @@ class PresentPages {
 
   int file_ = -1;
 };
+
+// Of a live process of this machine; empty for others, whose pages nobody tells.
+TouchedParts touched_parts(Target& target);
 
 }  // namespace heapledger

@@ -27,8 +27,17 @@ std::size_t sequence(std::string_view text) {
   return overlong || beyond ? 0 : size;
 }
 
+// U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069: what follows is shown in another order.
+bool is_direction(std::string_view sequence) {
+  if (!sequence.starts_with("\xe2\x80") && !sequence.starts_with("\xe2\x81")) return false;
+  const std::uint8_t last = byte(sequence[2]);
+  return byte(sequence[1]) == 0x80 ? last == 0x8e || last == 0x8f || (last >= 0xaa && last <= 0xae)
+                                   : last >= 0xa6 && last <= 0xa9;
+}
+
 bool is_control(std::string_view sequence) {
   const std::uint8_t first = byte(sequence[0]);
+  if (is_direction(sequence)) return true;
   return first < 0x20 || first == 0x7f || (first == 0xc2 && byte(sequence[1]) < 0xa0);
 }
 

@@ -10,7 +10,7 @@
 namespace heapledger {
 
 // Control characters but newline and tab, and bytes that are no UTF-8, become \xNN, byte by byte. C1
-// controls (U+0080 to U+009F) are control characters.
+// controls (U+0080 to U+009F) are control characters, and so is what turns the direction of text.
 std::string printable(std::string_view text);
 
 // The same of a name, which goes into a line of a report and shall not begin one of its own: newline and tab,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inferior/separate_debug_file.h"
 
-#include <array>
+#include <zlib.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -11,25 +13,12 @@
 namespace heapledger {
 namespace {
 
-// The checksum of .gnu_debuglink: CRC-32 of ITU-T V.42, least significant bit first.
-std::uint32_t checksum(std::span<const std::byte> bytes) {
-  static const auto table = [] {
-    std::array<std::uint32_t, 256> made{};
-    for (std::uint32_t i = 0; i < made.size(); ++i) {
-      std::uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ ((value & 1) != 0 ? 0xedb88320u : 0u);
-      made[i] = value;
-    }
-    return made;
-  }();
-  std::uint32_t value = ~0u;
-  for (const std::byte b : bytes) value = value >> 8 ^ table[(value ^ std::uint32_t(b)) & 0xff];
-  return ~value;
-}
-
+// Of .gnu_debuglink: zlib's CRC-32.
 bool has_checksum(const ElfFile& file, std::uint32_t expected) {
-  constexpr std::size_t kMost = std::size_t{1} << 30;  // bytes: 3 s
-  return file.bytes().size() <= kMost && checksum(file.bytes()) == expected;
+  constexpr std::size_t kMost = std::size_t{1} << 30;  // bytes
+  const auto bytes = file.bytes();
+  return bytes.size() <= kMost &&
+         crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()) == expected;
 }
 
 std::string_view text_in(std::span<const std::byte> contents) {

@@ -10,6 +10,7 @@
 
 #include "commands/session.h"
 #include "commands/words.h"
+#include "inferior/printable.h"
 #include "python/answers.h"
 #include "python/gdb_debuggee.h"
 #include "python/plugin_session.h"
@@ -37,6 +38,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("stacks_of", &stacks_of);
   m.def("leaks_of", &leaks_of);
   m.def("owners_of", &owners_of);
+  m.def("one_line", &one_line, py::arg("name"));
   m.def("help", &Session::help, py::arg("command") = "");
   m.def("command_names", &Session::command_names);
   m.def("complete", &complete, py::arg("line"), py::arg("word"));

@@ -18,7 +18,7 @@ from heapledger.gdb_debugger import Debugger, selection
 
 def shown(error: Exception) -> str:
     """Its words may be a name of the program's, made to take the terminal over."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(error))
+    return _core.one_line(str(error))
 
 
 class Program:

@@ -41,9 +41,9 @@ class HugeReserve(harness.DebuggerTest):
         self.assertEqual(len(labels), 4)
         for answer in (cold, warm):
             found = scan_labels.kinds_by_address(answer.value)
-            self.assertEqual({label.name: found[label.address][0].split()[-2 if label.what == "definitely" else -1]
-                              for label in labels.values()},
-                             {label.name: label.what for label in labels.values()}, text[-3000:])
+            self.assertEqual({label.name: found[label.address][0] for label in labels.values()},
+                             {label.name: scan_labels.KINDS[label.what] for label in labels.values()},
+                             text[-3000:])
         self.assertLess(page_tables(process.pid), before + PAGE_TABLES)
 
 

@@ -11,21 +11,18 @@ import shutil
 import signal
 import struct
 import subprocess
-import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import core_stop
 import harness
 import process_code
+from orphan import Process, children, link, wait_for
 
-PATIENCE = float(os.environ.get("HEAPLEDGER_PATIENCE", "120"))
 PROGRAM = harness.PROGRAMS / "killed_debugger"
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
 OUTPUT = "sum 2719800\nhandlers ran\n"
 STATUS = 7
-SYS_pause = 34
 
 # The kernel does not end single-stepping when a tracer dies between two steps: the thread then takes a
 # SIGTRAP without a trap. lldb-server lets a thread step through mmap whenever it allocates memory.
@@ -119,84 +116,6 @@ class Fate:
         amid = " (amid a call)" if self.borrowed else ""
         return (f"{self.kind} at {self.moment}{amid}: {self.end}{stopped} {self.place} [{changes}] "
                 f"{self.taken_over} {'; '.join(self.trouble)}")
-
-
-class Process:
-    """A debugged process that becomes a child of ours when whoever started it is gone."""
-
-    def __init__(self, pid: int):
-        self.pid = pid
-        self.status: int | None = None
-
-    def ended(self) -> bool:
-        if self.status is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                if pid == self.pid:
-                    self.status = os.waitstatus_to_exitcode(status)
-            except ChildProcessError:  # still another's, who may have taken its status already
-                if not Path(f"/proc/{self.pid}").exists():
-                    self.status = -signal.SIGKILL
-        return self.status is not None
-
-    def tasks(self) -> str:
-        """What its threads wait for."""
-        lines = []
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
-            lines.append(f"{task.name} {state} {(task / 'syscall').read_text().strip()}")
-        return "; ".join(lines)
-
-    def _status(self, name: str) -> str:
-        try:
-            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError):
-            return "0"
-        return next(line.split()[1] for line in lines if line.startswith(name))
-
-    def pauses(self) -> bool:
-        call = Path(f"/proc/{self.pid}/syscall").read_text().split()[0]
-        if call == "running" or int(call) != SYS_pause:
-            return False
-        return self._status("State") == "S"
-
-    def tracer(self) -> int:
-        return int(self._status("TracerPid"))
-
-    def was_stopped(self) -> bool:
-        """A debugger stops threads by SIGSTOP: one that is killed then may leave the process so. It goes on."""
-        if self.ended() or self._status("State") != "T":
-            return False
-        os.kill(self.pid, signal.SIGCONT)
-        return True
-
-
-def children(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
-    except OSError:  # it goes
-        pass
-    return found
-
-
-def link(pid: int, name: str) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/{name}")
-    except OSError:
-        return ""
-
-
-def wait_for(what, seconds: float = PATIENCE, step: float = 0.002):
-    """The first true answer; None when there was none in all that time."""
-    end = time.monotonic() + seconds
-    never = threading.Event()
-    while time.monotonic() < end:
-        if answer := what():
-            return answer
-        never.wait(step)
-    return None
 
 
 def patiently(session: harness.Session) -> None:

@@ -37,7 +37,7 @@ for _program in ("dlclose_data", "dlopen_tls"):
 EXCEPTIONS["dlopen_tls"]["@worker"] = ("still_reachable", "possibly_lost", DYNAMIC_TLS)
 
 # Listed only where Valgrind's report has a block of that size in that class, which is not in every run.
-NUMBER_INSIDE = "some number in Valgrind's memory of the process lies within these 2 MB"
+NUMBER_INSIDE = "some number in Valgrind's memory of the process lies within a block of a megabyte or two"
 SOMETIMES: dict[str, dict[str, tuple[str, str, str]]] = {
     "aligned": {"lost_4096_large": ("definitely_lost", "possibly_lost", NUMBER_INSIDE)},
     "thread_arena": {"large": ("definitely_lost", "possibly_lost", NUMBER_INSIDE)},

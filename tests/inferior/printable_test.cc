@@ -16,6 +16,8 @@ TEST(Printable, ShowsControlCharactersInNumbers) {
   EXPECT_EQ(printable("lib\x1b]0;title\x07.so\r"), "lib\\x1b]0;title\\x07.so\\x0d");
   EXPECT_EQ(printable(std::string_view("a\0b\x7f", 4)), "a\\x00b\\x7f");
   EXPECT_EQ(printable("\xc2\x9b" "31m"), "\\xc2\\x9b31m");  // CSI in one character
+  EXPECT_EQ(printable("a\xe2\x80\xae" "b\xe2\x81\xa9"), "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa9");  // from right to left
+  EXPECT_EQ(printable("\xe2\x80\x93 \xe2\x81\x84"), "\xe2\x80\x93 \xe2\x81\x84");  // a dash, a fraction's slash
 }
 
 TEST(Printable, ShowsWhatIsNoUtf8InNumbers) {

@@ -104,7 +104,10 @@ class DebuggerTest(unittest.TestCase):
         unrecorded = sorted(set(walk) - set(heap))
         gone = sorted(a for a in set(heap) - set(walk) if not heap[a].in_flight)
         self.assertEqual([f"{a:#x} {heap[a].size} {heap[a].kind}" for a in gone], [], where)
-        self.assertLessEqual(len(unrecorded), in_flight,
+        # Amid malloc, besides the block that is being taken, another of its size may be on its way from a bin
+        # to the thread's cache (_int_malloc, "stash").
+        a_call = 2 if may_be_amid else 1
+        self.assertLessEqual(len(unrecorded), a_call * in_flight,
                              f"{where}: {[f'{a:#x} {walk[a]}' for a in unrecorded[:20]]}")
         self.assertGreaterEqual(len(heap), least, where)
         wrong = [f"{a:#x} requested {one.size} usable {walk[a]}" for a, one in heap.items()

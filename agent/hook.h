@@ -19,9 +19,9 @@ inline bool active() { return __builtin_expect(load(control()->active) != 0, 1);
 
 inline void first_call() {  // idempotent
   Control* c = control();
-  if (__builtin_expect(c->wiped != 0, 1)) return;
+  if (__builtin_expect(load(c->wiped) != 0, 1)) return;
   sys::wipe_on_fork(reinterpret_cast<uint64_t>(c));
-  c->wiped = 1;
+  publish(c->wiped, 1u);
 }
 
 inline uint32_t now(const State* s) {

@@ -129,7 +129,7 @@ uint32_t take_queue(State* s) {
   while (list != 0) {
     MappingRecord* r = mapping_record(s, list);
     uint32_t rest = r->next;
-    r->next = first;
+    publish(r->next, first);  // who has an old head of the free records still reads it (pop_free)
     first = list;
     list = rest;
   }

@@ -24,6 +24,14 @@ bool same(const MappingRecord* r, const Piece& piece) {
          r->length == piece.end - piece.begin;
 }
 
+// What read_piece reads at any time, also of a record that is being filled again.
+void say_piece(MappingRecord* r, uint64_t sequence, uint64_t begin, uint64_t length, uint32_t kind) {
+  publish(r->sequence, sequence);
+  publish(r->begin, encode(begin));
+  publish(r->length, length);
+  publish(r->kind, kind);
+}
+
 }  // namespace
 
 uint32_t new_mapping_record(State* s) {
@@ -54,10 +62,8 @@ void free_mapping_record(State* s, uint32_t index) {
 void fill_mapping_record(State* s, uint32_t index, uint64_t begin, uint64_t length,
                          const MappingOrigin& o) {
   MappingRecord* r = mapping_record(s, index);
-  r->sequence = __atomic_add_fetch(&s->sequence, 1, __ATOMIC_ACQ_REL);
-  r->begin = encode(begin);
-  r->length = length;
-  r->kind = uint32_t(o.kind);
+  uint64_t sequence = __atomic_add_fetch(&s->sequence, 1, __ATOMIC_ACQ_REL);
+  say_piece(r, sequence, begin, length, uint32_t(o.kind));
   r->stack = o.stack;
   r->thread = o.thread;
   r->time = o.time;
@@ -68,10 +74,7 @@ void fill_mapping_record(State* s, uint32_t index, uint64_t begin, uint64_t leng
 void copy_mapping_record(State* s, uint32_t index, uint32_t whole, uint64_t begin, uint64_t end) {
   MappingRecord* to = mapping_record(s, index);
   const MappingRecord* from = mapping_record(s, whole);
-  to->sequence = from->sequence;
-  to->begin = encode(begin);
-  to->length = end - begin;
-  to->kind = from->kind;
+  say_piece(to, from->sequence, begin, end - begin, from->kind);
   to->stack = from->stack;
   to->thread = from->thread;
   to->time = from->time;
@@ -83,7 +86,7 @@ bool read_piece(State* s, MappingBegin at, Piece& piece) {
   if (at.record == 0) return false;
   const MappingRecord* r = mapping_record(s, at.record);
   if (!counts(load(r->state))) return false;
-  piece = {at.record, Kind(r->kind), load(r->sequence), decode(load(r->begin)), 0};
+  piece = {at.record, Kind(load(r->kind)), load(r->sequence), decode(load(r->begin)), 0};
   piece.end = piece.begin + load(r->length);
   return is_mapping(piece.kind) && piece.begin == at.address && counts(load(r->state)) &&
          load(r->sequence) == piece.sequence;

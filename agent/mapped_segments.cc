@@ -25,9 +25,12 @@ void note_length(State* s, uint64_t length) {
   }
 }
 
-// The release of a mapping as it was made, with nothing else inside. Returns its record, 0: it is not.
+// The release of a mapping as it was made, with nothing else inside. Returns its record, 0: it is not. While
+// records wait for the thread that cuts, the one in the index may be an older mapping's of the same place,
+// whose release waits, too.
 uint32_t take_whole(State* s, uint64_t begin, uint64_t end) {
   Piece piece;
+  if (!is_quiet(s, load(s->mapping_token))) return 0;
   if (!mapping_at(s, begin, piece) || piece.end != end || mapping_begins_in(s, begin + kPage, end) ||
       !take_piece(s, piece, MappingState::dead)) {
     return 0;

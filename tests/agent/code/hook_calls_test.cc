@@ -50,11 +50,13 @@ const agent::Site kFailingRealloc = site(&without_memory, agent::Kind::realloc);
 
 void* allocate(std::uint64_t size) { return agent::hook_malloc(size, &kMalloc); }
 void release(void* block) { agent::hook_free(block, 0, 0, &kFree); }
-__attribute__((noinline)) Address map(std::uint64_t pages) {
-  return Address(agent::heapledger_mmap(0, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                        ~std::uint64_t{0}, 0, &kMmap,
+__attribute__((noinline)) Address map_at(Address begin, std::uint64_t pages) {
+  const std::uint64_t fixed = begin == 0 ? 0 : MAP_FIXED_NOREPLACE;
+  return Address(agent::heapledger_mmap(begin, pages * kPage, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | fixed, ~std::uint64_t{0}, 0, &kMmap,
                                         static_cast<const std::uint64_t*>(__builtin_frame_address(0))));
 }
+Address map(std::uint64_t pages) { return map_at(0, pages); }
 void unmap(Address begin, std::uint64_t pages) { agent::hook_munmap(begin, pages * kPage, &kMunmap); }
 
 // The agent's code is this program's; its memory is brought in as into any process.
@@ -149,6 +151,25 @@ TEST_F(HookCalls, OfManyThreadsCutTheSameMappings) {
   EXPECT_EQ(left.count(), mapped.size() * 4);  // pages 0, 7, 14, 21
   for (const Address at : mapped) unmap(at, kPages);
   EXPECT_EQ(ledger().count(), 0u);
+}
+
+// A thread cuts while a mapping goes away page by page and another comes to its place and goes, too.
+TEST_F(HookCalls, OfAPlaceMappedAgainWaitForTheThreadThatCuts) {
+  auto* state = reinterpret_cast<agent::State*>(memory_.state);
+  const Address at = map(2);
+  ++state->mapping_token;
+  unmap(at, 1);
+  unmap(at + kPage, 1);
+  ASSERT_EQ(map_at(at, 2), at);
+  unmap(at, 2);
+  void* kept = ::mmap(reinterpret_cast<void*>(at), 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_EQ(Address(kept), at);
+  ++state->mapping_token;
+  const Address elsewhere = map(3);
+  ASSERT_TRUE(elsewhere + 3 * kPage <= at || elsewhere >= at + 2 * kPage);
+  unmap(elsewhere, 3);  // what waits is cut now
+  EXPECT_EQ(ledger().count(), 0u);
+  ::munmap(kept, 2 * kPage);
 }
 
 TEST_F(HookCalls, ThatFailChangeNothing) {

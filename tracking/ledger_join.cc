@@ -12,6 +12,7 @@ namespace heapledger {
 namespace {
 
 constexpr std::uint64_t kMostSlack = 32;  // usable bytes of a small block beyond the requested ones
+constexpr std::uint64_t kPage = 4096;
 
 Address end_of(const Block& block) {
   return block.start + std::max<std::uint64_t>(block.size, 1);
@@ -19,9 +20,13 @@ Address end_of(const Block& block) {
 
 // A record of before tracking stopped, of a block that may have been released and given out again.
 bool may_be_same(const Allocation& record, const Block& used) {
-  constexpr std::uint64_t kLarge = 1 << 12;  // aligned and mapped blocks: slack of whole pages
-  return record.block.size <= used.size &&
-         (used.size >= kLarge || used.size < record.block.size + kMostSlack || used.size <= 24);
+  if (used.size < record.block.size) return false;
+  if (used.size <= 24) return true;
+  std::uint64_t slack = kMostSlack;
+  if (used.size >= kPage) {  // it may be a mapping of its own: whole pages, and as much again as it is aligned to
+    slack += kPage + (used.start & (~used.start + 1));
+  }
+  return used.size - record.block.size < slack;
 }
 
 }  // namespace

@@ -82,6 +82,18 @@ TEST(LedgerJoin, AfterTrackingStoppedABlockThatDoesNotFitItsRecordIsAnother) {
             "0x555555560200+0x28 malloc\n");
 }
 
+TEST(LedgerJoin, AfterTrackingStoppedALargeBlockMayHaveTheSlackOfPagesAndOfItsAlignment) {
+  PlayedAgent agent;
+  agent.insert(kHeap + 0x10, 200'000);           // malloc, mapped: up to a page more
+  agent.insert(kHeap + 0x40'0010, 16'384);       // 122,888 bytes are another block
+  agent.insert(kHeap + 0x80'0000, 200'000);      // aligned to 128 KiB
+  EXPECT_EQ(joined(agent, {{kHeap + 0x10, 200'688}, {kHeap + 0x40'0010, 122'888},
+                           {kHeap + 0x80'0000, 260'000}}, false),
+            "0x555555560010+0x30d40 malloc\n"
+            "0x555555960010+0x1e008 untracked\n"
+            "0x555555d60000+0x30d40 malloc\n");
+}
+
 TEST(LedgerJoin, UntrackedBlocksAreFoundAndCounted) {
   PlayedAgent agent;
   agent.insert(kHeap + 0x20, 30);

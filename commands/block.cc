@@ -94,7 +94,7 @@ std::string block_text(Context& context, const Ledger& ledger, const Allocation&
                               : fmt::format("{:#x}, {} bytes inside", address,
                                             address - block.start));
   if (allocation.untracked) {
-    text += line("kind", kBeforeTracking);
+    text += line("kind", untracked_name(context.coverage(ledger)));
     text += line("looks", looks(context, ledger, allocation.block.start));
     return text + line("class", class_words(verdict_of(context, allocation)));
   }
@@ -126,6 +126,11 @@ Json block_json(Context& context, const Ledger& ledger, const Allocation& alloca
                 {"in_flight", bool(allocation.in_flight)},
                 {"incomplete", bool(allocation.truncated)},
                 {"stack", frames_json(frames)}}}};
+}
+
+std::string stopped_line(const Context& context, const Ledger& ledger) {
+  const std::string note = stopped_note(context.coverage(ledger));
+  return note.empty() ? note : note_lines(std::span(&note, 1));
 }
 
 const Mapping* mapping_of(const Result<Mappings>& mappings, Address address) {
@@ -183,7 +188,8 @@ Result<void> run(Context& context, const Arguments& arguments) {
   const auto frames = resolver.frames(stacks.front());
   output->sink()(output->json()
                      ? json_text(block_json(context, ledger, *allocation, address, frames)) + "\n"
-                     : block_text(context, ledger, *allocation, address, frames));
+                     : block_text(context, ledger, *allocation, address, frames) +
+                           stopped_line(context, ledger));
   return output->finish();
 }
 

@@ -138,6 +138,7 @@ LedgerCoverage Context::coverage(const Ledger& ledger) const {
   coverage.started_late = !tracked_from_start;
   if (!cached_) return coverage;
   coverage.recorded = cached_->recorded;
+  coverage.stopped = cached_->recorded && !read_ledger && !tracker.active();
   coverage.heap_not_walked = cached_->no_heap;
   if (cached_->heap) {
     coverage.requested_sizes = cached_->heap->requested_sizes;

@@ -106,9 +106,9 @@ Json reasons_json(const Reasons& reasons) {
   return list;
 }
 
-std::string hook_lines(std::span<const ModuleHooks> modules) {
+std::string hook_lines(std::span<const ModuleHooks> modules, bool active) {
   std::string text;
-  std::string_view label = "hooked";
+  std::string_view label = active ? "hooked" : "were hooked";
   for (const ModuleHooks& module : modules) {
     if (module.hooked.empty()) continue;
     text += line(label, fmt::format("{}: {}", module.module, hooked_names(module)));
@@ -118,7 +118,14 @@ std::string hook_lines(std::span<const ModuleHooks> modules) {
   return text + reason_lines("not hooked", modules, &ModuleHooks::not_hooked);
 }
 
-std::string ledger_lines(const Ledger& ledger) {
+// What blocks without a record are.
+const char* untracked_words(const LedgerCoverage& coverage) {
+  if (coverage.stopped) return "are from before tracking or from after it";
+  return coverage.dropped == 0 ? "are from before tracking"
+                               : "are from before tracking or were not recorded";
+}
+
+std::string ledger_lines(const Ledger& ledger, const LedgerCoverage& coverage) {
   const Outstanding sum = outstanding(ledger);
   const LedgerCounters& c = ledger.counters();
   std::string text;
@@ -128,9 +135,7 @@ std::string ledger_lines(const Ledger& ledger) {
                                sum.mapped_segments));
   if (sum.untracked_blocks != 0) {
     text += line("", fmt::format("of the heap blocks, {} bytes in {} {}", sum.untracked_bytes,
-                                 sum.untracked_blocks, ledger.counters().dropped == 0
-                                                           ? "are from before tracking"
-                                                           : "are from before tracking or were not recorded"));
+                                 sum.untracked_blocks, untracked_words(coverage)));
   }
   text += line("since start", fmt::format("{} allocations, {} releases, {} bytes allocated",
                                           c.allocations, c.releases, c.bytes));
@@ -227,9 +232,9 @@ Result<void> run(Context& context, const Arguments& arguments) {
   text += line("auto", context.settings.automatic ? "on" : "off");
   text += line("process", process_words(context));
   if (!hooks.empty()) {
-    text += line("engine", engine_words(context.tracker)) + hook_lines(hooks);
+    text += line("engine", engine_words(context.tracker)) + hook_lines(hooks, context.tracker.active());
   }
-  if (ledger != nullptr) text += ledger_lines(*ledger);
+  if (ledger != nullptr) text += ledger_lines(*ledger, context.coverage(*ledger));
   output->sink()(text);
   return output->finish();
 }

@@ -53,11 +53,14 @@ Result<void> run(Context& context, const Arguments& arguments) {
   OwnerOptions options;
   if (arguments.has("--all")) options.max_holders = SIZE_MAX;
   const Ownership ownership = who_owns(**scan, **ledger, context.target, address, options);
+  const LedgerCoverage coverage = context.coverage(**ledger);
+  std::vector<std::string> notes = describe(blocks.coverage());
+  if (std::string note = stopped_note(coverage); !note.empty()) notes.push_back(std::move(note));
   FrameResolver frames = context.frame_resolver();
   output->sink()(output->json()
                      ? json_text(ownership_json(ownership, **scan, **ledger, frames)) + "\n"
-                     : ownership_text(ownership, **scan, **ledger, frames) +
-                           note_lines(describe(blocks.coverage())));
+                     : ownership_text(ownership, **scan, **ledger, coverage, frames) +
+                           note_lines(notes));
   return output->finish();
 }
 

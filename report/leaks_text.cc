@@ -85,7 +85,8 @@ std::string record_head(const NumberedRecord& numbered, std::size_t all) {
 std::string stack_lines(const LeakReport& report, const LossRecord& record,
                         const FrameResolver& frames) {
   if (const BlockShape* shape = shape_of(report, record)) {
-    return fmt::format("   {}\n   {}\n", kBeforeTracking, shape_words(*shape));
+    return fmt::format("   {}\n   {}\n", untracked_name(report.coverage),
+                       shape_words(*shape));
   }
   const std::vector<CodeAddress> stack = stack_of(report, record);
   if (stack.empty()) return "   <stack not recorded>\n";

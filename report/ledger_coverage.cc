@@ -30,19 +30,25 @@ LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks
   return coverage;
 }
 
+std::string_view untracked_name(const LedgerCoverage& coverage) {
+  return coverage.stopped || coverage.dropped != 0 ? "<not recorded>" : "<allocated before tracking>";
+}
+
 namespace {
+
+std::string_view size_words(const LedgerCoverage& coverage) {
+  return coverage.requested_sizes ? ""
+                                  : "; their sizes are usable bytes, a little more than asked for";
+}
 
 std::string late_note(const LedgerCoverage& coverage) {
   if (!coverage.heap_not_walked.empty()) {
     return fmt::format("tracking was not seen to begin with the process: blocks from before it are "
                        "neither listed nor judged ({})", coverage.heap_not_walked);
   }
-  const std::string_view sizes = coverage.requested_sizes
-                                     ? ""
-                                     : "; their sizes are usable bytes, a little more than asked for";
   if (!coverage.recorded) {
     return fmt::format("not tracked: blocks are those of malloc's own structures, without stacks{}",
-                       sizes);
+                       size_words(coverage));
   }
   if (coverage.untracked == 0) {
     return "tracking was not seen to begin with the process: mapped segments from before it are not "
@@ -50,14 +56,34 @@ std::string late_note(const LedgerCoverage& coverage) {
   }
   return fmt::format("tracking was not seen to begin with the process: {} blocks {} have no stack{}",
                      coverage.untracked,
-                     coverage.dropped == 0 ? "from before it" : "that were not recorded", sizes);
+                     coverage.dropped == 0 ? "from before it" : "that were not recorded",
+                     size_words(coverage));
 }
 
 }  // namespace
 
+std::string stopped_note(const LedgerCoverage& coverage) {
+  if (!coverage.stopped) return "";
+  if (!coverage.heap_not_walked.empty()) {
+    return fmt::format("tracking is stopped: what was allocated or released since is not known ({})",
+                       coverage.heap_not_walked);
+  }
+  std::string note = "tracking is stopped: a block allocated since may have the stack of an earlier one "
+                     "of its size at the same address";
+  if (coverage.untracked != 0) {
+    note += fmt::format("; {} blocks from before or since have no stack{}", coverage.untracked,
+                        size_words(coverage));
+  }
+  return note;
+}
+
 std::vector<std::string> coverage_notes(const LedgerCoverage& coverage) {
   std::vector<std::string> notes;
-  if (coverage.started_late) notes.push_back(late_note(coverage));
+  if (coverage.stopped) {
+    notes.push_back(stopped_note(coverage));
+  } else if (coverage.started_late) {
+    notes.push_back(late_note(coverage));
+  }
   notes.insert(notes.end(), coverage.heap_notes.begin(), coverage.heap_notes.end());
   for (const std::string& damage : coverage.heap_damage) {
     notes.push_back(fmt::format("malloc's own structures: {}", damage));
@@ -129,6 +155,7 @@ Json coverage_json(const LedgerCoverage& coverage) {
         {{"module", entry.module}, {"function", entry.function}, {"reason", entry.reason}});
   }
   return Json{{"started_late", coverage.started_late},
+              {"stopped", coverage.stopped},
               {"recorded", coverage.recorded},
               {"missing_evidence", coverage.missing_evidence.empty()
                                        ? Json(nullptr)

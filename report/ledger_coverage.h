@@ -25,6 +25,7 @@ struct LedgerCoverage {
   std::uint64_t damaged = 0;           // entries
   std::uint64_t unseen_releases = 0;   // mapped segments that are not mapped any more
   bool started_late = false;           // or maybe: this session did not see it begin
+  bool stopped = false;                // tracking was: nothing since has a record
   bool recorded = true;                // there is a ledger
   std::string missing_evidence;        // Target::missing_evidence
   // What malloc's own structures say of blocks the ledger does not have.
@@ -41,8 +42,13 @@ struct LedgerCoverage {
 
 LedgerCoverage ledger_coverage(const Ledger& ledger, std::span<const ModuleHooks> hooks);
 
+// Where a stack would stand, for blocks that have no record.
+std::string_view untracked_name(const LedgerCoverage& coverage);
+
 // One sentence each, with its consequence; empty when everything was seen.
 std::vector<std::string> coverage_notes(const LedgerCoverage& coverage);
+// Of them, the one about blocks whose record may be another block's; empty: there are none.
+std::string stopped_note(const LedgerCoverage& coverage);
 // The same as whole lines that start with "note: ".
 std::string coverage_text(const LedgerCoverage& coverage);
 std::string note_lines(std::span<const std::string> notes);

@@ -17,9 +17,6 @@ std::string with_commas(std::uint64_t value);
 // The entry point's name as a C++ programmer writes it: "malloc", "operator new[]".
 std::string_view kind_name(agent::Kind kind);
 
-// Where a stack would stand, for blocks that nobody tracked.
-inline constexpr std::string_view kBeforeTracking = "<allocated before tracking>";
-
 // Last component of a path; the whole text when it has no slash.
 std::string_view file_name(std::string_view path);
 

@@ -35,7 +35,7 @@ bool write_addresses(const Ledger& ledger, const OutstandingGroup& group, Target
 std::string stack_lines(const OutstandingReport& report, const OutstandingGroup& group,
                         const FrameResolver& frames) {
   if (group.shape) {
-    return fmt::format("\t\t{}\n\t\t{}\n", kBeforeTracking,
+    return fmt::format("\t\t{}\n\t\t{}\n", untracked_name(report.coverage),
                        shape_words(report.shapes->shape(*group.shape)));
   }
   if (group.stack.empty()) return "\t\t<stack not recorded>\n";

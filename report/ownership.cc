@@ -33,8 +33,9 @@ std::string_view what_name(Ownership::What what) {
 // The words about blocks of one answer.
 class Blocks {
  public:
-  Blocks(const ProcessScan& scan, const Ledger& ledger, FrameResolver& frames)
-      : scan_(scan), ledger_(ledger), frames_(frames) {}
+  Blocks(const ProcessScan& scan, const Ledger& ledger, FrameResolver& frames,
+         std::string_view untracked = {})
+      : scan_(scan), ledger_(ledger), frames_(frames), untracked_(untracked) {}
 
   const Block& block(BlockIndexNumber number) const { return scan_.scan.blocks()[number]; }
 
@@ -50,7 +51,7 @@ class Blocks {
   std::string words(BlockIndexNumber number) {
     if (scan_.allocation(ledger_, number).untracked) {
       return fmt::format("{:#x}, {} bytes, {}", block(number).start, block(number).size,
-                         kBeforeTracking);
+                         untracked_);
     }
     const auto frame = top_frame(number);
     return fmt::format("{:#x}, {} bytes, allocated at {}", block(number).start,
@@ -69,6 +70,7 @@ class Blocks {
   const ProcessScan& scan_;
   const Ledger& ledger_;
   FrameResolver& frames_;
+  std::string_view untracked_;  // where a stack would stand
 };
 
 std::string line(std::string_view label, const std::string& words) {
@@ -192,11 +194,12 @@ Json links_json(std::span<const OwnerLink> links, Blocks& blocks) {
 }  // namespace
 
 std::string ownership_text(const Ownership& ownership, const ProcessScan& scan,
-                           const Ledger& ledger, FrameResolver& frames) {
+                           const Ledger& ledger, const LedgerCoverage& coverage,
+                           FrameResolver& frames) {
   if (!ownership.block) {
     return fmt::format("{:#x} is no block: {}\n", ownership.address, ownership.description);
   }
-  Blocks blocks(scan, ledger, frames);
+  Blocks blocks(scan, ledger, frames, untracked_name(coverage));
   std::string text = block_head(ownership, blocks.block(*ownership.block));
   text += is_lost(ownership.verdict) ? lost_lines(ownership, blocks)
                                      : reachable_lines(ownership, blocks);

@@ -103,6 +103,21 @@ TEST_F(OutstandingReportTest, WhyTheLedgerWasFullIsSaid) {
             "more)\n");
 }
 
+TEST_F(OutstandingReportTest, WhatCameAfterTrackingIsNotCalledFromBefore) {
+  LedgerCoverage coverage{.started_late = true, .stopped = true, .untracked = 3};
+  EXPECT_EQ(untracked_name(coverage), "<not recorded>");
+  EXPECT_EQ(coverage_text(coverage),
+            "note: tracking is stopped: a block allocated since may have the stack of an earlier one of its "
+            "size at the same address; 3 blocks from before or since have no stack; their sizes are usable "
+            "bytes, a little more than asked for\n");
+  coverage.heap_not_walked = "no module is glibc";
+  EXPECT_EQ(coverage_text(coverage),
+            "note: tracking is stopped: what was allocated or released since is not known (no module is "
+            "glibc)\n");
+  coverage.stopped = false;
+  EXPECT_EQ(untracked_name(coverage), "<allocated before tracking>");
+}
+
 TEST_F(OutstandingReportTest, WhyBlocksWereDroppedIsSaid) {
   const LedgerCoverage coverage{.dropped = 3, .returns_missed = true};
   EXPECT_EQ(coverage_text(coverage),

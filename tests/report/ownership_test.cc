@@ -54,7 +54,7 @@ class OwnershipTest : public ::testing::Test {
   }
   std::string text(const Ownership& ownership) {
     FrameResolver frames(target, {});
-    return ownership_text(ownership, *scan, ledger, frames);
+    return ownership_text(ownership, *scan, ledger, {}, frames);
   }
 
   // g_server -> kServer -> kEntry, as analysis finds it.

@@ -17,12 +17,12 @@ constexpr std::size_t kMostFastbinChunks = 1u << 26;
 
 bool by_start(const Block& a, const Block& b) { return a.start < b.start; }
 
-// No hole and nobody else's memory from the one to the other: mprotect may have cut a heap into
-// several mappings.
-bool adjoin(const Mapping& first, const Mapping& last) {
-  const Mapping* m = &first;
-  while (m != &last && m[1].range.begin == m->range.end && !m[1].is_file()) ++m;
-  return m == &last;
+// Where a hole or somebody else's memory begins: a heap is several mappings where mprotect has cut it, and
+// in a forked child whose heap has grown.
+Address contiguous_end(const Mappings& mappings, const Mapping& from) {
+  const Mapping* m = &from;
+  while (m != &mappings.back() && m[1].range.begin == m->range.end && !m[1].is_file()) ++m;
+  return m->range.end;
 }
 
 class Walk {
@@ -144,7 +144,7 @@ AddressRange Walk::main_region(const Arena& arena) {
         fmt::format("main arena: its top chunk {:#x} is not mapped", arena.top));
     return {};
   }
-  if (begin != nullptr && first <= arena.top && adjoin(*begin, *top)) {
+  if (begin != nullptr && first <= arena.top && arena.top < contiguous_end(mappings_, *begin)) {
     return {first, arena.top};
   }
   out_.messages.push_back(fmt::format(
@@ -161,7 +161,7 @@ void Walk::add_main(const Arena& arena) {
   const std::uint64_t size = top_size.value_or(0) & ~kSizeFlags;
   const Mapping* mapping = find_mapping(mappings_, arena.top);
   if (mapping == nullptr) return;
-  if (size <= mapping->range.end - arena.top) {
+  if (size <= contiguous_end(mappings_, *mapping) - arena.top) {
     out_.regions.push_back({arena.top, arena.top + size});
   } else {
     out_.messages.push_back(

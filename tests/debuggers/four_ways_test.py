@@ -14,7 +14,7 @@ import waiting
 # Each place a pointer can be at, and each way a block can be lost; the rest is judged live only.
 CORES = {"alternate_stack", "containers", "cycle", "dlopen_tls", "four_answers", "freed",
          "interior_only", "joined_thread", "large_leak", "mmap_holder", "pthread_keys", "red_zone",
-         "stale_link", "static_tls", "thread_arena", "thread_register", "thread_stack", "xmm_only",
+         "split_heap", "stale_link", "static_tls", "thread_arena", "thread_register", "thread_stack", "xmm_only",
          "four_answers.musl", "thread_stack.musl", "freed.musl-static"}
 
 

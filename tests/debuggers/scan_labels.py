@@ -13,8 +13,8 @@ PROGRAMS = [
     "joined_thread", "large_leak", "length64", "lone", "malloc_zero", "mmap_holder",
     "multiple_inheritance", "neighbour_of_free", "new_array_cookie", "new_array_empty", "own_stack",
     "popped_frame", "pthread_keys", "red_zone", "self_pointer", "shared_child", "shared_ptr_cycle",
-    "stale_link", "static_tls", "std_string", "std_string.cow", "thread_arena", "thread_register",
-    "thread_stack", "tree", "unaligned_pointer", "unjoined_result", "xmm_only",
+    "split_heap", "stale_link", "static_tls", "std_string", "std_string.cow", "thread_arena",
+    "thread_register", "thread_stack", "tree", "unaligned_pointer", "unjoined_result", "xmm_only",
 ]
 VARIANTS = [f"{name}.{variant}" for name in ("four_answers", "containers", "cycle", "thread_stack",
                                              "static_tls") for variant in ("O0", "O3", "nopie")]

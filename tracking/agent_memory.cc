@@ -85,10 +85,10 @@ Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool a
                             std::as_bytes(std::span(&word, 1)));
 }
 
-Result<std::optional<AgentMemory>> find_agent(const Memory& memory, const Mappings& mappings) {
+Result<std::vector<AgentMemory>> find_agents(const Memory& memory, const Mappings& mappings) {
   constexpr std::uint64_t kMostLooks = 1 << 20;  // pages: 4 GiB of what programs compile themselves
   const AgentImage& image = AgentImage::embedded();
-  std::optional<AgentMemory> newest;
+  std::vector<std::pair<std::uint64_t, AgentMemory>> found;  // with the time of its start
   std::uint64_t looks = kMostLooks;
   for (const Mapping& m : mappings) {
     if (m.is_file() || !m.readable || !m.executable || m.writable) continue;
@@ -110,10 +110,16 @@ Result<std::optional<AgentMemory>> find_agent(const Memory& memory, const Mappin
       agent.state = header->state;
       agent.rule_cache = {agent.state + kStateSize, agent.state + kStateSize + kRulesSize};
       agent.data_range = {header->control, agent.rule_cache.end};
-      newest = agent;
+      const auto start =
+          memory.read_value<std::uint64_t>(agent.state + offsetof(agent::State, start_tsc));
+      found.emplace_back(start.value_or(0), agent);
     }
   }
-  return newest;
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<AgentMemory> agents;
+  for (const auto& [start, agent] : found) agents.push_back(agent);
+  return agents;
 }
 
 }  // namespace heapledger

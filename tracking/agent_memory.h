@@ -40,8 +40,8 @@ AddressRange mapped_arena(const Memory& memory, const AgentMemory& agent);
 // Control::active.
 Result<void> set_active(TargetControl& control, const AgentMemory& agent, bool active);
 
-// The agent an earlier debugger session left in the process; nullopt: none. Another version of it is
-// an Error.
-Result<std::optional<AgentMemory>> find_agent(const Memory& memory, const Mappings& mappings);
+// The agents that debugger sessions left in the process, also in the one it was forked from: each start
+// brings one. The newest comes first. Another version of one is an Error.
+Result<std::vector<AgentMemory>> find_agents(const Memory& memory, const Mappings& mappings);
 
 }  // namespace heapledger

@@ -347,10 +347,14 @@ Result<bool> Tracker::adopt() {
   if (t.target.kind() == ProcessKind::live_remote) return false;  // no agent is brought in there
   auto picture = t.look();
   if (!picture) return tl::unexpected(picture.error());
-  auto found = find_agent(t.target.memory(), picture->mappings);
+  auto found = find_agents(t.target.memory(), picture->mappings);
   if (!found) return tl::unexpected(found.error());
-  if (!*found) return false;
-  t.agent = **found;
+  if (found->empty()) return false;
+  for (std::size_t i = found->size(); i-- > 1;) {
+    t.agent = (*found)[i];
+    t.retire_agent();
+  }
+  t.agent = found->front();
   t.code.update(picture->modules);
   t.adopted = true;
   auto active = t.target.memory().read_value<std::uint32_t>(t.agent->control);

@@ -6,7 +6,7 @@
 namespace heapledger {
 
 Context::Context(Target& target_, TargetControl& control_)
-    : target(target_), control(control_), tracker(target_, control_) {}
+    : target(target_), control(control_), tracker(target_, control_), exit_gate(target_, control_) {}
 
 Context::~Context() = default;
 
@@ -82,7 +82,7 @@ bool Context::saw_everything() const {
 }
 
 void Context::join_heap(Cached& cached) {
-  auto heap = walk_process_heap(target, tracker.own_memory());
+  auto heap = walk_process_heap(target, own_memory());
   if (!heap) {
     cached.no_heap = heap.error().message;
     return;
@@ -116,14 +116,34 @@ Result<const ProcessScan*> Context::scan(LeaderRule leader) {
   options.heap = heap();
   options.shapes = [this]() -> const BlockShapes& { return shapes(); };
   auto made = make_scan ? make_scan(**read, options)
-                        : scan_process(target, **read, tracker.own_memory(), options);
+                        : scan_process(target, **read, own_memory(), options);
   if (!made) return tl::unexpected(made.error());
   scan_ = CachedScan{leader, std::move(*made)};
   return &scan_->scan;
 }
 
+void Context::open_exit_gate() {
+  const bool due = at_exit && exit_gate.stop() == 0 && no_exit_gate.empty();
+  if (!due || target.state() != ProcessState::stopped || !control.all_stopped()) return;
+  if (control.dies_with_debugger()) {
+    no_exit_gate = "the process dies with its debugger";
+  } else if (tracker.active() && tracker.engine() == Engine::breakpoint) {
+    no_exit_gate = "tracking is by breakpoints";
+  } else if (auto opened = exit_gate.open(); !opened) {
+    no_exit_gate = opened.error().message;
+  }
+}
+
+std::vector<AddressRange> Context::own_memory() {
+  std::vector<AddressRange> ranges = tracker.own_memory();
+  for (const AddressRange& range : exit_gate.memory()) ranges.push_back(range);
+  return ranges;
+}
+
 void Context::forget_process() {
   tracker.forget();
+  exit_gate.forget();
+  no_exit_gate.clear();
   forget_ledger();
   adopted_ = false;
   launched = false;
@@ -149,7 +169,7 @@ LedgerCoverage Context::coverage(const Ledger& ledger) const {
 }
 
 FrameResolver Context::frame_resolver() {
-  return FrameResolver(target, tracker.own_memory(),
+  return FrameResolver(target, own_memory(),
                        [this](CodeAddress address) { return tracker.code_origin(address); });
 }
 

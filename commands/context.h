@@ -15,6 +15,7 @@
 #include "inferior/target.h"
 #include "report/ledger_coverage.h"
 #include "report/stack_frames.h"
+#include "tracking/exit_gate.h"
 #include "tracking/tracker.h"
 
 namespace heapledger {
@@ -35,6 +36,7 @@ class Context {
   Target& target;
   TargetControl& control;
   Tracker tracker;
+  ExitGate exit_gate;
   Settings settings;
   bool stopped_by_user = false;           // leaks stop: events do not start it again
   bool spoke = false;                     // why nothing is tracked was said once for this process
@@ -44,6 +46,7 @@ class Context {
   bool tracked_from_start = false;        // no block is older than tracking
 
   std::unique_ptr<AtExit> at_exit;        // leaks at-exit was given
+  std::string no_exit_gate;               // why the gate is not open in this process, if it was tried
   std::unique_ptr<Judgement> judgement;   // of the last process that came to its end
   std::string last_report;                // of that process
 
@@ -65,6 +68,11 @@ class Context {
   Result<void> stopped_process() const;
   // A debugger that comes late finds the agent an earlier one left.
   void adopt_once();
+  // What at_exit needs in a process that is there and stopped, where it was not done yet: without it the
+  // end is seen by a breakpoint at _exit.
+  void open_exit_gate();
+  // Ours in the process.
+  std::vector<AddressRange> own_memory();
   // Another process: nothing of the old one holds.
   void forget_process();
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/process_life.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "agent/protocol.h"
@@ -96,20 +94,12 @@ bool ProcessLife::exit_call_due() {
 
 std::string ProcessLife::let_go() {
   if (!process_ || target_.kind() != ProcessKind::live_local) return "";
-  if (!session_.tracker().active() || target_.state() != ProcessState::stopped) return "";
-  const auto stopped = session_.tracker().stop();
-  return stopped ? "" : "heapledger: " + stopped.error().message + "\n";
+  return target_.state() == ProcessState::stopped ? session_.on_let_go() : "";
 }
 
-std::string ProcessLife::before_resume(Tracker::Traps traps) {
+std::string ProcessLife::before_resume(Traps traps) {
   if (!process_ || target_.state() != ProcessState::stopped) return "";
-  session_.on_resume();
-  std::string told;
-  for (const std::string& name : session_.tracker().unhook_under_breakpoints(traps)) {
-    told += fmt::format("heapledger: a breakpoint stands inside the entry of {}: it is unhooked, "
-                        "and its calls are missed from now on\n", name);
-  }
-  return told;
+  return session_.on_resume(traps);
 }
 
 }  // namespace heapledger

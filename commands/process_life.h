@@ -47,7 +47,7 @@ class ProcessLife {
   std::string let_go();
 
   // Before the process runs on: hooks under breakpoints set since are taken out.
-  std::string before_resume(Tracker::Traps traps);
+  std::string before_resume(Traps traps);
 
   bool has_process() const { return process_.has_value(); }
   bool launched() const { return launched_; }

@@ -86,8 +86,10 @@ Session::~Session() = default;
 
 std::string Session::on_loader_event(bool from_start) {
   impl_->follow_process();
-  return impl_->context.tracker.active() ? impl_->later_event()
-                                          : impl_->first_event(from_start);
+  std::string told = impl_->context.tracker.active() ? impl_->later_event()
+                                                     : impl_->first_event(from_start);
+  impl_->context.open_exit_gate();
+  return told;
 }
 
 std::string Session::on_exec() {
@@ -119,13 +121,43 @@ bool Session::armed() const { return impl_->context.settings.automatic; }
 bool Session::wants_exit_call() const { return impl_->context.at_exit != nullptr; }
 Tracker& Session::tracker() { return impl_->context.tracker; }
 
-void Session::on_resume() { impl_->context.tracker.pause(); }
+void Session::on_stop() { impl_->context.open_exit_gate(); }
+
+Address Session::exit_stop() const { return impl_->context.exit_gate.stop(); }
+
+std::string Session::on_resume(Traps traps) {
+  Context& context = impl_->context;
+  context.tracker.pause();
+  std::string told;
+  for (const std::string& name : context.tracker.unhook_under_breakpoints(traps)) {
+    told += fmt::format("heapledger: a breakpoint stands inside the entry of {}: it is unhooked, "
+                        "and its calls are missed from now on\n", name);
+  }
+  context.open_exit_gate();
+  if (context.exit_gate.under_breakpoint(traps)) {
+    (void)context.exit_gate.close();
+    context.no_exit_gate = "a breakpoint of yours stands inside its first bytes";
+  }
+  return told;
+}
+
+std::string Session::on_let_go() {
+  Context& context = impl_->context;
+  std::string told;
+  const auto tell = [&](const Result<void>& done) {
+    if (!done) told += "heapledger: " + done.error().message + "\n";
+  };
+  if (context.tracker.active()) tell(context.tracker.stop());
+  tell(context.exit_gate.close());
+  return told;
+}
 
 CommandResult Session::run(std::span<const std::string> arguments) {
   impl_->follow_process();
   impl_->context.tracker.pause();
   impl_->context.exit_code.reset();
   const auto done = impl_->run(arguments);
+  impl_->context.open_exit_gate();
   CommandResult result;
   result.ok = done.has_value();
   if (!done) result.error = one_line(done.error().message);

@@ -43,12 +43,18 @@ class Session {
   // Forgets the old one's tracking, keeps its reports.
   std::string on_process(bool launched);
   std::string on_process_gone();   // exited, killed, detached
-  void on_resume();                // the user lets the process go on
+  void on_stop();                  // of all threads
+  std::string on_resume(Traps traps);  // the user lets the process go on
+  // The debugger lets it go on without itself: hooks out.
+  std::string on_let_go();
   // The program calls _exit(status) (leaks at-exit). Returns the text; sets exit_code when judged.
   std::string on_exit_call(int status, std::optional<int>& exit_code);
 
   bool armed() const;              // leaks auto on
   bool wants_exit_call() const;    // leaks at-exit was given
+  // Where the process has to be stopped for on_exit_call(), 0: at _exit (event_places.h). May be another
+  // one after any event or command.
+  Address exit_stop() const;
 
   // What the user typed after `leaks`. Output goes to Target::out as it is made.
   CommandResult run(std::span<const std::string> arguments);

@@ -70,6 +70,7 @@ Result<void> run_start(Context& context, const Arguments& arguments) {
   auto can = trackable(context, options->engine);
   if (!can) return can;
   context.adopt_once();
+  if (auto left = context.exit_gate.remove_left(); !left) return tl::unexpected(left.error());
   if (context.tracker.active()) {
     return fail("process {} is tracked already: `leaks stop` first to start anew",
                 context.target.pid());
@@ -84,9 +85,10 @@ Result<void> run_start(Context& context, const Arguments& arguments) {
 }
 
 // A debugger that was killed amid starting or stopping left hooks that record nothing.
-Result<void> remove_left_hooks(Context& context) {
-  const auto removed = context.tracker.remove_left_hooks();
+Result<void> remove_left_hooks(Context& context, std::size_t removed_before) {
+  auto removed = context.tracker.remove_left_hooks();
   if (!removed) return tl::unexpected(removed.error());
+  *removed += removed_before;
   if (*removed == 0) return fail("process {} is not tracked", context.target.pid());
   context.target.out(fmt::format("{} hooks that an earlier debugger left: every hooked function is as it "
                                  "was.\n", *removed));
@@ -100,7 +102,9 @@ Result<void> run_stop(Context& context, const Arguments&) {
     return fail("a core file is not tracked: there is no process");
   }
   context.adopt_once();
-  if (!context.tracker.active()) return remove_left_hooks(context);
+  const auto left = context.exit_gate.remove_left();
+  if (!left) return tl::unexpected(left.error());
+  if (!context.tracker.active()) return remove_left_hooks(context, *left);
   auto stopped = context.tracker.stop();
   context.forget_ledger();
   context.stopped_by_user = true;

@@ -79,6 +79,11 @@ std::string process_words(const Context& context) {
   return fmt::format("{}, {}, {}", target.pid(), target.program_path(), kind);
 }
 
+std::string exit_words(const Context& context) {
+  if (context.no_exit_gate.empty()) return "a scan for leaks";
+  return "a scan for leaks, by a breakpoint at _exit: " + context.no_exit_gate;
+}
+
 std::string line(std::string_view label, std::string_view words) {
   const std::string name = label.empty() ? "" : fmt::format("{}:", label);
   return fmt::format("{:<14} {}\n", name, words);
@@ -218,6 +223,7 @@ Result<void> run(Context& context, const Arguments& arguments) {
                              : context.settings.automatic   ? "armed"
                                                             : "off"},
                 {"auto", context.settings.automatic},
+                {"at_exit", context.at_exit != nullptr},
                 {"process", {{"pid", context.target.pid()},
                              {"state", state_word(context.target.state())},
                              {"program", context.target.program_path()}}},
@@ -231,6 +237,7 @@ Result<void> run(Context& context, const Arguments& arguments) {
   std::string text = line("tracking", tracking_words(context));
   text += line("auto", context.settings.automatic ? "on" : "off");
   text += line("process", process_words(context));
+  if (context.at_exit) text += line("at exit", exit_words(context));
   if (!hooks.empty()) {
     text += line("engine", engine_words(context.tracker)) + hook_lines(hooks, context.tracker.active());
   }

@@ -163,6 +163,8 @@ class TargetControl {
   // False at an event where the debugger holds one thread only (gdb at a loader event): functions that
   // run may not be patched, and nothing can be called.
   virtual bool all_stopped() { return true; }
+  // The process goes with its debugger, however that ends (gdb kills what it launched).
+  virtual bool dies_with_debugger() { return false; }
   // Memory of ours beside what allocate() handed out. Never a root.
   virtual std::vector<AddressRange> reserves() { return {}; }
 

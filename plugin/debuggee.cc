@@ -73,8 +73,12 @@ bool Debuggee::command(lldb::SBDebugger debugger, const std::vector<std::string>
 }
 
 void Debuggee::arm_exit_call() {
-  if (!session_.wants_exit_call() || exit_breakpoint_.IsValid()) return;
-  exit_breakpoint_ = make_exit_breakpoint(sb());
+  if (!session_.wants_exit_call()) return;
+  const Address stop = session_.exit_stop();
+  if (exit_breakpoint_.IsValid() && exit_stop_ == stop) return;
+  if (exit_breakpoint_.IsValid()) sb().BreakpointDelete(exit_breakpoint_.GetID());
+  exit_breakpoint_ = make_exit_breakpoint(sb(), stop);
+  exit_stop_ = stop;
 }
 
 void Debuggee::arm_late_loader() {
@@ -106,6 +110,7 @@ void Debuggee::loader_event(lldb::SBThread thread, const std::string& function) 
   protect_breakpoints(sb());
   follow_process();
   target_.console().write(life_.loader_event(function));
+  arm_exit_call();
   // A static program has no loader, and LLDB up to 16 learns of it late: there libc's start is needed,
   // also after exec.
   if (function.starts_with("__libc_start_main")) loader_is_late_ = true;
@@ -175,7 +180,10 @@ void Debuggee::before_detach() {
   target_.console().write(life_.let_go());
 }
 
-void Debuggee::before_resume() { target_.console().write(life_.before_resume(Tracker::Traps::in_memory)); }
+void Debuggee::before_resume() {
+  target_.console().write(life_.before_resume(Traps::in_memory));
+  arm_exit_call();
+}
 
 Debuggees& Debuggees::instance() {
   static auto* all = new Debuggees;  // LLDB's objects are not touched by our static destructors

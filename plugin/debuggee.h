@@ -62,6 +62,7 @@ class Debuggee {
   Session session_;
   ProcessLife life_;
   lldb::SBBreakpoint exit_breakpoint_;
+  Address exit_stop_ = 0;  // where it stands; 0: at _exit, by name
   bool loader_is_late_ = false;
   lldb::SBBreakpoint loader_breakpoint_;  // where the loader is late
   bool attaching_ = false;  // the last process, or the one to come

@@ -111,8 +111,16 @@ void disable_start_events(lldb::SBTarget target) {
   }
 }
 
-lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target) {
-  lldb::SBBreakpoint breakpoint = make(target, kExitFunctions, on_exit_call);
+lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target, lldb::addr_t stop) {
+  lldb::SBBreakpoint breakpoint;
+  if (stop == 0) {
+    breakpoint = make(target, kExitFunctions, on_exit_call);
+  } else {
+    // In a module that was announced, whose end exec is too: no trap comes into the next program.
+    lldb::SBAddress address = target.ResolveLoadAddress(stop);
+    breakpoint = target.BreakpointCreateBySBAddress(address);
+    breakpoint.SetCallback(on_exit_call, nullptr);
+  }
   hide(target, breakpoint);
   return breakpoint;
 }

@@ -27,7 +27,8 @@ void disarm_loader_events(lldb::SBTarget target);
 // us, goes before the program comes to it.
 void disable_start_events(lldb::SBTarget target);
 
-lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target);
+// `stop` 0: at _exit.
+lldb::SBBreakpoint make_exit_breakpoint(lldb::SBTarget target, lldb::addr_t stop);
 // At the second instruction of a program: a breakpoint at its entry never fires, because the
 // process already stands there. An invalid one when the program's code cannot be read.
 lldb::SBBreakpoint make_entry_breakpoint(lldb::SBTarget target, lldb::addr_t entry);

@@ -64,6 +64,10 @@ GdbControl::~GdbControl() {
   for (const auto& [file, path] : announced_) close(file);
 }
 
+bool GdbControl::dies_with_debugger() {
+  return target_.kind() == ProcessKind::live_local && launched_by_tracer(target_.pid());
+}
+
 // gdb cannot be asked: while it serves a breakpoint it calls every thread running, and one that has just
 // been created even at a stop.
 bool GdbControl::all_stopped() {

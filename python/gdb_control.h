@@ -18,6 +18,7 @@ class GdbControl final : public TargetControl {
   explicit GdbControl(GdbTarget& target) : target_(target) {}
 
   bool all_stopped() override;
+  bool dies_with_debugger() override;
   std::vector<AddressRange> reserves() override;
   Result<Address> allocate(std::uint64_t size, bool executable, AddressRange near) override;
   Result<void> write_code(Address address, std::span<const std::byte> bytes) override;

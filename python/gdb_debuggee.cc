@@ -95,17 +95,23 @@ std::vector<GdbDebuggee::Place> GdbDebuggee::places() {
       (life_.launched() && session_.armed()) || session_.tracker().active();
   const bool follow_exit = session_.wants_exit_call();
   // Found once for a process image: reading its modules at every library would be slow.
-  if ((follow_loader && loader_.empty()) || (follow_exit && exit_.empty())) {
-    target_.forget_modules();
-  }
+  const Address stop = session_.exit_stop();
+  const bool needs_exit = follow_exit && stop == 0 && exit_.empty();
+  if ((follow_loader && loader_.empty()) || needs_exit) target_.forget_modules();
   if (follow_loader && loader_.empty()) {
     loader_ = loader_places(target_.modules(), life_.image() ? life_.image()->entry : 0);
   }
-  if (follow_exit && exit_.empty()) exit_ = exit_places(target_.modules());
+  if (needs_exit) exit_ = exit_places(target_.modules());
   if (follow_loader) {
-    for (const EventPlace& p : loader_) result.emplace_back("loader", p.function, p.address);
+    for (const EventPlace& p : loader_) {
+      // Of a program that was attached to it is over.
+      if (!life_.launched() && p.function == "__libc_start_main") continue;
+      result.emplace_back("loader", p.function, p.address);
+    }
   }
-  if (follow_exit) {
+  if (follow_exit && stop != 0) {
+    result.emplace_back("exit", "_exit", stop);
+  } else if (follow_exit) {
     for (const EventPlace& p : exit_) result.emplace_back("exit", p.function, p.address);
   }
   return result;
@@ -148,17 +154,19 @@ void GdbDebuggee::exit_call() {
 void GdbDebuggee::stopped() {
   follow();
   control_.stopped();
+  session_.on_stop();
   if (session_.tracker().waits_for_stop()) target_.out(session_.on_loader_event(true));
 }
 
 void GdbDebuggee::breakpoint_set() {
   if (!life_.has_process() || !control_.all_stopped()) return;
-  target_.out(life_.before_resume(Tracker::Traps::listed));
+  target_.out(life_.before_resume(Traps::listed));
 }
 
 void GdbDebuggee::let_go() {
   follow();
-  if (session_.tracker().active() && target_.state() == ProcessState::running) {
+  const bool hooked = session_.tracker().active() || session_.exit_stop() != 0;
+  if (hooked && target_.state() == ProcessState::running) {
     target_.out("heapledger: the process is running: its hooks stay in (interrupt it and `leaks stop` "
                 "first)\n");
     return;

@@ -27,6 +27,9 @@ class AgentImage {
   // Offset in the image of the hook of `shape`.
   std::uint64_t hook(agent::Shape shape) const;
   std::uint64_t header_offset() const { return header_; }
+  // Of the code that _exit is led to, and of the place in it to stop at (agent/exit_gate.S).
+  std::uint64_t exit_gate() const { return symbol("heapledger_exit_gate"); }
+  std::uint64_t exit_stop() const { return symbol("heapledger_exit_stop"); }
 
   // The segment with its header filled in, for an image at `base`.
   std::vector<std::byte> place(Address base, Address control, Address state) const;

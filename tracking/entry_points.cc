@@ -9,6 +9,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "tracking/event_places.h"
+
 namespace heapledger {
 namespace {
 
@@ -135,6 +137,17 @@ EntryPointsFound find_entry_points(const Module& module) {
     }
   }
   return found;
+}
+
+std::vector<HookRequest> find_exit_functions(const std::vector<Module>& modules) {
+  std::vector<HookRequest> requests;
+  for (const EventPlace& place : exit_places(modules)) {
+    const EntryPoint entry{place.function, place.function, agent::Kind::none, agent::Shape::new_like};
+    const Module& m = *find_module(modules, place.address);
+    if (is_musl(m) && place.function == "_exit") continue;  // it calls _Exit at once
+    requests.push_back(request_for(entry, m, place.address - m.bias, 0));
+  }
+  return requests;
 }
 
 void EntryPointsFound::add(EntryPointsFound more) {

@@ -37,6 +37,9 @@ struct EntryPointsFound {
 EntryPointsFound find_entry_points(const Module& module);
 EntryPointsFound find_entry_points(const std::vector<Module>& modules);
 
+// Functions that end the process (event_places.h), to be led to code that jumps on to where its site says.
+std::vector<HookRequest> find_exit_functions(const std::vector<Module>& modules);
+
 bool allocates(agent::Kind kind);  // heap blocks, and not only as a note
 // glibc places block starts at least 32 bytes apart; any other allocator may do with 16.
 bool only_glibc_allocates(const std::vector<HookRequest>& requests,

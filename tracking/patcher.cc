@@ -71,6 +71,7 @@ struct Patcher::Impl {
 
   Result<void> compare(Address address, std::span<const std::uint8_t> expected) const;
   const InstalledHook* find(Address function) const;
+  bool leads_elsewhere(const InstalledHook& hook) const;
 
   Target& target;
   TargetControl& control;
@@ -87,6 +88,14 @@ const InstalledHook* Patcher::Impl::find(Address function) const {
     if (hook->request.function == function) return hook.get();
   }
   return nullptr;
+}
+
+bool Patcher::Impl::leads_elsewhere(const InstalledHook& hook) const {
+  const auto written = jump_bytes(hook);
+  std::int32_t expected;
+  std::memcpy(&expected, written.data() + 1, sizeof expected);
+  const auto distance = target.memory().read_value<std::int32_t>(hook.patched + 1);
+  return distance && *distance != expected;
 }
 
 // Equal but for the traps of breakpoints that the debugger knows.
@@ -350,22 +359,12 @@ Result<void> Patcher::remove(const InstalledHook& hook) {
   return {};
 }
 
-std::vector<const InstalledHook*> Patcher::with_breakpoints_inside() const {
+std::vector<const InstalledHook*> Patcher::under_breakpoints(Traps traps) const {
   std::vector<const InstalledHook*> result;
   for (const auto& hook : impl_->installed) {
-    if (!impl_->control.breakpoints_in(inside(*hook)).empty()) result.push_back(hook.get());
-  }
-  return result;
-}
-
-std::vector<const InstalledHook*> Patcher::with_other_distances() const {
-  std::vector<const InstalledHook*> result;
-  for (const auto& hook : impl_->installed) {
-    const auto written = jump_bytes(*hook);
-    std::int32_t expected;
-    std::memcpy(&expected, written.data() + 1, sizeof expected);
-    const auto distance = impl_->target.memory().read_value<std::int32_t>(hook->patched + 1);
-    if (distance && *distance != expected) result.push_back(hook.get());
+    const bool hit = traps == Traps::listed ? !impl_->control.breakpoints_in(inside(*hook)).empty()
+                                            : impl_->leads_elsewhere(*hook);
+    if (hit) result.push_back(hook.get());
   }
   return result;
 }

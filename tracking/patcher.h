@@ -52,6 +52,10 @@ struct RefusedHook {
   std::string reason;
 };
 
+// How a debugger's breakpoints are known while the process is stopped: its traps stand in memory, which is
+// quick to look at (LLDB), or they are in its list only until the process runs (gdb).
+enum class Traps { in_memory, listed };
+
 class Patcher {
  public:
   Patcher(Target& target, TargetControl& control);
@@ -76,9 +80,7 @@ class Patcher {
   Result<void> remove(const InstalledHook& hook);
   // Hooks with a breakpoint set, after they were installed, at one of their patched bytes but the
   // first: the trap would be read as part of the jump, so remove() them before the process runs on.
-  std::vector<const InstalledHook*> with_breakpoints_inside() const;
-  // Hooks whose jump leads elsewhere by now: such a trap, of a debugger that does not list its own.
-  std::vector<const InstalledHook*> with_other_distances() const;
+  std::vector<const InstalledHook*> under_breakpoints(Traps traps) const;
   // What stands in the inferior where `hook` was installed is what was written there, traps of
   // breakpoints aside; the Error says what stands there instead.
   Result<void> check(const InstalledHook& hook) const;

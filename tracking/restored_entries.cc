@@ -11,8 +11,10 @@ namespace {
 
 constexpr std::size_t kLongest = 32;  // bytes of an entry that a jump may replace
 
-// Where the file's bytes and the process's differ. Whether they did.
-Result<bool> restore(const Memory& memory, TargetControl& control, const HookRequest& r) {
+}  // namespace
+
+// Where the file's bytes and the process's differ.
+Result<bool> restore_from_file(const Memory& memory, TargetControl& control, const HookRequest& r) {
   std::vector<std::byte> now(std::min(kLongest, r.original.size()));
   if (auto done = memory.read(r.function, now); !done) return tl::unexpected(done.error());
   std::size_t first = now.size(), last = 0;
@@ -28,13 +30,11 @@ Result<bool> restore(const Memory& memory, TargetControl& control, const HookReq
   return true;
 }
 
-}  // namespace
-
 Result<std::size_t> restore_from_files(const Memory& memory, TargetControl& control,
                                        const std::vector<Module>& modules) {
   std::size_t count = 0;
   for (const HookRequest& r : find_entry_points(modules).requests) {
-    const auto changed = restore(memory, control, r);
+    const auto changed = restore_from_file(memory, control, r);
     if (!changed) return tl::unexpected(changed.error());
     count += *changed;
   }

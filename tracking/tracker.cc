@@ -313,10 +313,7 @@ std::vector<std::string> Tracker::unhook_under_breakpoints(Traps traps) {
   Impl& t = *impl_;
   std::vector<std::string> names;
   if (!t.active || t.breakpoints) return names;
-  const std::vector<const InstalledHook*> hit = traps == Traps::listed
-                                                    ? t.patcher.with_breakpoints_inside()
-                                                    : t.patcher.with_other_distances();
-  for (const InstalledHook* hook : hit) {
+  for (const InstalledHook* hook : t.patcher.under_breakpoints(traps)) {
     const std::string name = hook->request.symbol;
     ModuleHooks& of_module = hooks_of(t.hooks, hook->request.module);
     if (!t.patcher.remove(*hook)) continue;

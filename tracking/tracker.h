@@ -54,9 +54,6 @@ class Tracker {
   // Before the process runs on: a breakpoint the user has set since inside a patched entry (not at its
   // first byte) would be read as part of the jump. Takes those hooks out; returns the functions'
   // names, whose calls are missed from now on.
-  // `in_memory`: the debugger keeps its traps there while the process is stopped (LLDB), which is quick
-  // to see at every step. `listed`: it only has them in a list until the process runs (gdb).
-  enum class Traps { in_memory, listed };
   std::vector<std::string> unhook_under_breakpoints(Traps traps);
   // The process is gone or was replaced by exec.
   void forget();

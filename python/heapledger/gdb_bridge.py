@@ -190,6 +190,7 @@ def on_exit(program: Program, event: object) -> None:
 def on_breakpoint(program: Program, event: object) -> None:
     if getattr(event, "number", 0) > 0:
         program.session.breakpoint_set()
+        program.place_breakpoints(program.session.places())
 
 
 def on_gdb_exiting(program: Program, event: object) -> None:

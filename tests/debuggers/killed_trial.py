@@ -33,7 +33,7 @@ EXECUTED = "SIGTRAP of its execve"
 EMPTY_CORE = "an empty core"  # the kernel gave it up: where it died is not known
 
 # What is done at each stop; between two of them the program runs a round. What was launched is tracked.
-STEPS = ["start", "", "stop", "start", "top 3", "stop", "start", "stop", "start"]
+STEPS = ["start", "", "at-exit", "stop", "start", "top 3", "stop", "start", "stop", "start"]
 
 
 @dataclass(frozen=True)

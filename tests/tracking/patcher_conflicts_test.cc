@@ -27,7 +27,7 @@ TEST_F(PatcherTest, KeepsABreakpointAtTheFirstByte) {
   EXPECT_EQ(wanted.function + 5 + value<std::int32_t>(wanted.function + 1),
             outcome.installed[0]->stub);
   EXPECT_TRUE(patcher_->check(*outcome.installed[0]));
-  EXPECT_TRUE(patcher_->with_breakpoints_inside().empty());
+  EXPECT_TRUE(patcher_->under_breakpoints(Traps::listed).empty());
   EXPECT_TRUE(patcher_->remove_all());
   Bytes expected(wanted.original.begin(), wanted.original.begin() + 16);
   expected[0] = 0xcc;
@@ -58,9 +58,9 @@ TEST_F(PatcherTest, FindsABreakpointSetInsideLater) {
   process_->stop();
   const auto outcome = patcher_->install(wanted);
   ASSERT_EQ(outcome.installed.size(), 2u);
-  EXPECT_TRUE(patcher_->with_breakpoints_inside().empty());
+  EXPECT_TRUE(patcher_->under_breakpoints(Traps::listed).empty());
   process_->set_breakpoint(wanted[0].function + 2);
-  ASSERT_EQ(patcher_->with_breakpoints_inside(), std::vector{outcome.installed[0]});
+  ASSERT_EQ(patcher_->under_breakpoints(Traps::listed), std::vector{outcome.installed[0]});
   EXPECT_TRUE(patcher_->remove(*outcome.installed[0]));
   Bytes expected(wanted[0].original.begin(), wanted[0].original.begin() + 16);
   expected[2] = 0xcc;

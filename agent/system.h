@@ -78,7 +78,13 @@ inline uint64_t timestamp() {
 template <typename T>
 T load(const T& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
 template <typename T>
-void publish(T& word, T value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
+void publish(T& word, T value) {
+#ifdef HEAPLEDGER_MUTANT_PLAIN_STORE  // tests/agent/code
+  word = value;
+#else
+  __atomic_store_n(&word, value, __ATOMIC_RELEASE);
+#endif
+}
 template <typename T>
 void count(T& word) { __atomic_fetch_add(&word, 1, __ATOMIC_RELAXED); }
 template <typename T>

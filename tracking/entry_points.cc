@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <span>
 
 #include "tracking/event_places.h"
 
@@ -84,6 +85,13 @@ HookRequest request_for(const EntryPoint& entry, const Module& m, std::uint64_t 
   return r;
 }
 
+void look_for_side_entries(const Module& m, std::span<HookRequest> requests) {
+  std::vector<FunctionPlace> places;
+  for (const HookRequest& r : requests) places.push_back({r.function - m.bias, r.original.size()});
+  auto found = find_side_entries(*m.elf, places);
+  for (std::size_t i = 0; i < found.size(); ++i) requests[i].side_entries = std::move(found[i]);
+}
+
 Result<HookRequest> place_entry_point(const std::string& name, Address address,
                                       const std::vector<Module>& modules) {
   const EntryPoint* entry = find_entry_point(name);
@@ -96,6 +104,7 @@ Result<HookRequest> place_entry_point(const std::string& name, Address address,
   if (r.original.empty()) {
     return fail("cannot hook {} at {:#x}: its code is not in {}", name, address, m->path);
   }
+  look_for_side_entries(*m, std::span(&r, 1));
   return r;
 }
 
@@ -136,6 +145,7 @@ EntryPointsFound find_entry_points(const Module& module) {
       }
     }
   }
+  look_for_side_entries(module, found.requests);
   return found;
 }
 

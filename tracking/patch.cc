@@ -55,6 +55,10 @@ Result<void> displace(InstalledHook& hook) {
   hook.patched = request.function + relocation->skipped;
   hook.displaced.assign(displaced.begin(), displaced.end());
   hook.boundaries = std::move(relocation->boundaries);
+  for (const SideEntry& entry : request.side_entries) {
+    if (!inside(hook).contains(request.function + entry.offset)) continue;
+    return fail("{} +{}, inside the bytes the jump would replace", entry.what, entry.offset);
+  }
   return {};
 }
 

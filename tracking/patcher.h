@@ -21,6 +21,7 @@
 #include "agent/protocol.h"
 #include "inferior/target.h"
 #include "tracking/relocate.h"
+#include "tracking/side_entries.h"
 
 namespace heapledger {
 
@@ -30,6 +31,7 @@ struct HookRequest {
   AddressRange module_range;  // the island must be near all of it
   Address function = 0;
   std::vector<std::uint8_t> original;  // the function's bytes as the file has them, without traps
+  std::vector<SideEntry> side_entries;  // a jump may not stand over one
   agent::Kind kind = agent::Kind::none;
   agent::Shape shape = agent::Shape::malloc_like;
   Address hook = 0;  // entry in the agent's image

@@ -129,9 +129,10 @@ std::string Session::on_resume(Traps traps) {
   Context& context = impl_->context;
   context.tracker.pause();
   std::string told;
-  for (const std::string& name : context.tracker.unhook_under_breakpoints(traps)) {
-    told += fmt::format("heapledger: a breakpoint stands inside the entry of {}: it is unhooked, "
-                        "and its calls are missed from now on\n", name);
+  for (const auto& [function, missed] : context.tracker.unhook_under_breakpoints(traps)) {
+    const std::string now = missed.empty() ? "recorded by a breakpoint, slowly" : "missed: " + missed;
+    told += fmt::format("heapledger: a breakpoint stands inside the entry of {}: from now on its calls are {}\n",
+                        function, now);
   }
   context.open_exit_gate();
   if (context.exit_gate.under_breakpoint(traps)) {

@@ -309,19 +309,25 @@ Result<std::size_t> Tracker::remove_left_hooks() {
   return impl_->restore_adopted();
 }
 
-std::vector<std::string> Tracker::unhook_under_breakpoints(Traps traps) {
+std::vector<Tracker::Unhooked> Tracker::unhook_under_breakpoints(Traps traps) {
   Impl& t = *impl_;
-  std::vector<std::string> names;
-  if (!t.active || t.breakpoints) return names;
+  std::vector<Unhooked> unhooked;
+  if (!t.active || t.breakpoints) return unhooked;
   for (const InstalledHook* hook : t.patcher.under_breakpoints(traps)) {
-    const std::string name = hook->request.symbol;
-    ModuleHooks& of_module = hooks_of(t.hooks, hook->request.module);
+    const HookRequest request = hook->request;
     if (!t.patcher.remove(*hook)) continue;
-    std::erase(of_module.hooked, name);
-    of_module.not_hooked.emplace_back(name, "a breakpoint stands inside its entry");
-    names.push_back(name);
+    const auto redirected = t.redirects.install(request);
+    ModuleHooks& of_module = hooks_of(t.hooks, request.module);
+    std::erase(of_module.hooked, request.symbol);
+    (redirected ? of_module.by_breakpoint : of_module.not_hooked)
+        .emplace_back(request.symbol, "a breakpoint stands inside its entry");
+    unhooked.push_back({request.symbol, redirected ? "" : redirected.error().message});
   }
-  return names;
+  if (!unhooked.empty()) {
+    t.rules_wait = !t.publish_rules(false);
+    t.announce();
+  }
+  return unhooked;
 }
 
 void Tracker::forget() {

@@ -52,9 +52,13 @@ class Tracker {
   // Hooks of a debugger that was killed before tracking was on, or while it took them out. How many.
   Result<std::size_t> remove_left_hooks();
   // Before the process runs on: a breakpoint the user has set since inside a patched entry (not at its
-  // first byte) would be read as part of the jump. Takes those hooks out; returns the functions'
-  // names, whose calls are missed from now on.
-  std::vector<std::string> unhook_under_breakpoints(Traps traps);
+  // first byte) would be read as part of the jump. Those hooks are taken out; a breakpoint at the entry
+  // records the calls instead.
+  struct Unhooked {
+    std::string function;
+    std::string missed;  // why its calls are from now on; empty: they are recorded
+  };
+  std::vector<Unhooked> unhook_under_breakpoints(Traps traps);
   // The process is gone or was replaced by exec.
   void forget();
   // A fresh debugger session finds an agent of ours in the process (magic, version) and takes over.

@@ -60,10 +60,23 @@ std::vector<std::uint8_t> function_bytes(const ElfFile& elf, std::uint64_t value
   return copy;
 }
 
+// Functions that were written in assembly may have a symbol without a type.
+std::vector<ElfSymbol> functions(const ElfFile& elf, const std::string& name) {
+  std::vector<ElfSymbol> found = elf.functions(name);
+  if (!found.empty()) return found;
+  const auto symbol = elf.symbol(name);
+  if (!symbol || symbol->type != STT_NOTYPE || symbol->binding == STB_LOCAL) return found;
+  for (const ElfSegment& segment : elf.segments()) {
+    const bool is_code = segment.type == PT_LOAD && (segment.flags & PF_X) != 0;
+    if (is_code && symbol->value - segment.address < segment.file_size) found.push_back(*symbol);
+  }
+  return found;
+}
+
 // Global definitions; in a static program whose linker made everything local (static-PIE), the only
 // local one.
 std::vector<ElfSymbol> definitions(const ElfFile& elf, const std::string& name, bool only_exported) {
-  std::vector<ElfSymbol> all = elf.functions(name);
+  std::vector<ElfSymbol> all = functions(elf, name);
   std::vector<ElfSymbol> global;
   for (const ElfSymbol& s : all) {
     if (s.binding != STB_LOCAL && (s.dynamic || !only_exported)) global.push_back(s);
@@ -90,6 +103,27 @@ void look_for_side_entries(const Module& m, std::span<HookRequest> requests) {
   for (const HookRequest& r : requests) places.push_back({r.function - m.bias, r.original.size()});
   auto found = find_side_entries(*m.elf, places);
   for (std::size_t i = 0; i < found.size(); ++i) requests[i].side_entries = std::move(found[i]);
+}
+
+// The function that the resolver chooses.
+Result<HookRequest> chosen_function(TargetControl& control, const std::vector<Module>& modules,
+                                    const HookRequest& resolver) {
+  const auto chosen =
+      control.all_stopped() ? control.call(resolver.function, {}) : fail("other threads are running");
+  if (!chosen) return fail("is resolved at run time (IFUNC), and its resolver cannot be called");
+  const Module* m = find_module(modules, *chosen);
+  if (m == nullptr || m->elf == nullptr || !m->code.contains(*chosen)) {
+    return fail("is resolved at run time (IFUNC) to {:#x}, which is in no module's code", *chosen);
+  }
+  const auto symbol = m->elf->function_at(*chosen - m->bias);
+  const bool begins = symbol && symbol->value == *chosen - m->bias;
+  HookRequest r = resolver;
+  r.module_range = m->range;
+  r.function = *chosen;
+  r.original = function_bytes(*m->elf, *chosen - m->bias, begins ? symbol->size : 0);
+  if (r.original.empty()) return fail("its code is not in the file");
+  look_for_side_entries(*m, std::span(&r, 1));
+  return r;
 }
 
 Result<HookRequest> place_entry_point(const std::string& name, Address address,
@@ -137,7 +171,7 @@ EntryPointsFound find_entry_points(const Module& module) {
     for (const ElfSymbol& s : definitions(*module.elf, entry.symbol, only_exported)) {
       HookRequest r = request_for(entry, module, s.value, s.size);
       if (s.type == STT_GNU_IFUNC) {
-        found.refused.push_back({std::move(r), "is resolved at run time (IFUNC)"});
+        found.indirect.push_back(std::move(r));
       } else if (r.original.empty()) {
         found.refused.push_back({std::move(r), "its code is not in the file"});
       } else {
@@ -163,12 +197,24 @@ std::vector<HookRequest> find_exit_functions(const std::vector<Module>& modules)
 void EntryPointsFound::add(EntryPointsFound more) {
   std::move(more.requests.begin(), more.requests.end(), std::back_inserter(requests));
   std::move(more.refused.begin(), more.refused.end(), std::back_inserter(refused));
+  std::move(more.indirect.begin(), more.indirect.end(), std::back_inserter(indirect));
 }
 
 EntryPointsFound find_entry_points(const std::vector<Module>& modules) {
   EntryPointsFound found;
   for (const Module& m : modules) found.add(find_entry_points(m));
   return found;
+}
+
+void resolve_indirect(TargetControl& control, const std::vector<Module>& modules,
+                      EntryPointsFound& found) {
+  for (HookRequest& resolver : std::exchange(found.indirect, {})) {
+    if (auto chosen = chosen_function(control, modules, resolver)) {
+      found.requests.push_back(std::move(*chosen));
+    } else {
+      found.refused.push_back({std::move(resolver), chosen.error().message});
+    }
+  }
 }
 
 bool allocates(agent::Kind kind) {
@@ -188,15 +234,23 @@ bool only_glibc_allocates(const std::vector<HookRequest>& requests,
   return true;
 }
 
-Result<std::vector<HookRequest>> place_entry_points(
-    const std::vector<std::pair<std::string, Address>>& placed, const std::vector<Module>& modules) {
-  std::vector<HookRequest> requests;
+Result<EntryPointsFound> entry_points_to_hook(
+    TargetControl& control, const std::vector<Module>& modules,
+    const std::vector<std::pair<std::string, Address>>& placed) {
+  EntryPointsFound all;
   for (const auto& [name, address] : placed) {
     auto request = place_entry_point(name, address, modules);
     if (!request) return tl::unexpected(request.error());
-    requests.push_back(std::move(*request));
+    all.requests.push_back(std::move(*request));
   }
-  return requests;
+  all.add(find_entry_points(modules));
+  resolve_indirect(control, modules, all);
+  const auto is_allocation = [](const HookRequest& r) { return allocates(r.kind); };
+  if (std::none_of(all.requests.begin(), all.requests.end(), is_allocation)) {
+    return fail("nothing to hook: no malloc is exported here (a static program without symbols?); name it: "
+                "leaks start --hook malloc=ADDR --hook free=ADDR");
+  }
+  return all;
 }
 
 const char* sanitizer_of(const Module& module) {

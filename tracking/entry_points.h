@@ -26,7 +26,8 @@ const EntryPoint* find_entry_point(const std::string& symbol_or_name);
 
 struct EntryPointsFound {
   std::vector<HookRequest> requests;  // HookRequest::hook is not filled in
-  std::vector<RefusedHook> refused;   // there, but not to be patched (IFUNC, no bytes in the file)
+  std::vector<RefusedHook> refused;   // there, but not to be patched (no bytes in the file)
+  std::vector<HookRequest> indirect;  // IFUNC: `function` is the resolver, see resolve_indirect
 
   void add(EntryPointsFound more);
 };
@@ -40,14 +41,22 @@ EntryPointsFound find_entry_points(const std::vector<Module>& modules);
 // Functions that end the process (event_places.h), to be led to code that jumps on to where its site says.
 std::vector<HookRequest> find_exit_functions(const std::vector<Module>& modules);
 
+// Calls the resolvers of `found.indirect`, as the loader has and as debuggers do for a breakpoint at such a
+// function; what they choose becomes a request, what cannot be resolved is refused.
+void resolve_indirect(TargetControl& control, const std::vector<Module>& modules,
+                      EntryPointsFound& found);
+
 bool allocates(agent::Kind kind);  // heap blocks, and not only as a note
 // glibc places block starts at least 32 bytes apart; any other allocator may do with 16.
 bool only_glibc_allocates(const std::vector<HookRequest>& requests,
                           const std::vector<Module>& modules);
 
-// --hook NAME=ADDR. The Error names what is wrong: unknown name, address in no module's code.
-Result<std::vector<HookRequest>> place_entry_points(
-    const std::vector<std::pair<std::string, Address>>& placed, const std::vector<Module>& modules);
+// All that a start hooks. Functions the user placed (--hook NAME=ADDR) come first: the first request for an
+// address wins. The Error names what is wrong: unknown name, address in no module's code, no allocation
+// function at all.
+Result<EntryPointsFound> entry_points_to_hook(
+    TargetControl& control, const std::vector<Module>& modules,
+    const std::vector<std::pair<std::string, Address>>& placed);
 
 // "AddressSanitizer" and the like when the module brings such a runtime: those replace the allocator
 // and keep their own data; nullptr otherwise.

@@ -33,7 +33,9 @@ Result<bool> restore_from_file(const Memory& memory, TargetControl& control, con
 Result<std::size_t> restore_from_files(const Memory& memory, TargetControl& control,
                                        const std::vector<Module>& modules) {
   std::size_t count = 0;
-  for (const HookRequest& r : find_entry_points(modules).requests) {
+  EntryPointsFound found = find_entry_points(modules);
+  resolve_indirect(control, modules, found);
+  for (const HookRequest& r : found.requests) {
     const auto changed = restore_from_file(memory, control, r);
     if (!changed) return tl::unexpected(changed.error());
     count += *changed;

@@ -21,13 +21,6 @@
 #include "tracking/rule_publisher.h"
 
 namespace heapledger {
-namespace {
-
-const char* kNothingToHook =
-    "nothing to hook: no malloc is exported here (a static program without symbols?); name it: "
-    "leaks start --hook malloc=ADDR --hook free=ADDR";
-
-}  // namespace
 
 struct Tracker::Impl {
   Target& target;
@@ -209,19 +202,12 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
                   sanitizer, m.name);
     }
   }
-  EntryPointsFound found = find_entry_points(picture->modules);
-  auto extra = place_entry_points(options.extra_hooks, picture->modules);
-  if (!extra) return tl::unexpected(extra.error());
-  // Functions the user placed come first: the first request for an address wins.
-  found.requests.insert(found.requests.begin(), extra->begin(), extra->end());
-  auto is_allocation = [](const HookRequest& r) { return allocates(r.kind); };
-  if (std::none_of(found.requests.begin(), found.requests.end(), is_allocation)) {
-    return fail("{}", kNothingToHook);
-  }
+  auto found = entry_points_to_hook(t.control, picture->modules, options.extra_hooks);
+  if (!found) return tl::unexpected(found.error());
   t.code.update(picture->modules);
-  if (options.engine == Engine::breakpoint) return t.start_breakpoints(found);
+  if (options.engine == Engine::breakpoint) return t.start_breakpoints(*found);
 
-  const auto config = t.configure(*picture, found.requests);
+  const auto config = t.configure(*picture, found->requests);
   if (!config) return tl::unexpected(config.error());
   t.breakpoints.reset();
   if (t.adopted) {
@@ -234,7 +220,7 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
   t.agent = *agent;
   // The agent's memory is in, the hooks are not.
 
-  HookList summary = t.install(std::move(found));
+  HookList summary = t.install(std::move(*found));
   if (!t.hooks_an_allocation()) {
     const std::string reason = first_reason(summary);
     (void)t.remove_hooks();
@@ -262,6 +248,7 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
   if (change.empty() && !t.rules_wait) return HookList{};
   EntryPointsFound found;
   for (const Module* m : change.added) found.add(find_entry_points(*m));
+  resolve_indirect(t.control, picture->modules, found);
   HookList summary;
   if (t.breakpoints) {
     for (const AddressRange& gone : change.removed) t.breakpoints->forget(gone);

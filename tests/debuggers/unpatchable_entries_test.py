@@ -44,6 +44,13 @@ class UnpatchableEntries(harness.DebuggerTest):
                              outcome.text[-3000:])
         self.assertRegex(status.value, r"hooked:(.*\n)+ +track_side_entries: cfree\n")
 
+    def test_chosen_at_run_time_or_without_a_type(self) -> None:
+        """These can be patched."""
+        _, status, outcome = self.judge("track_odd_symbols")
+        self.assertRegex(status.value, r"hooked:(.*\n)+ +odd_symbols.so: memalign, pvalloc\n")
+        self.assertRegex(status.value, r"hooked:(.*\n)+ +track_odd_symbols: cfree, valloc\n")
+        self.assertNotIn("by breakpoint", status.value)
+
     def test_stopping_takes_the_breakpoints_out(self) -> None:
         session = harness.Session("track_short_entry")
         session.stop_at("body", once=True)

@@ -32,7 +32,7 @@ Result<void> run_at_exit(Context& context, const Arguments& arguments) {
   context.exit_code = kNeverJudged;  // until the scan says otherwise
   context.target.out("The process will be scanned for leaks when it ends.\n");
   context.open_exit_gate();
-  if (!context.no_exit_gate.empty() && !context.control.dies_with_debugger()) {
+  if (!context.no_exit_gate.empty()) {
     context.target.out(fmt::format(
         "A breakpoint at _exit waits for that, and stays if the debugger is killed: {}\n",
         context.no_exit_gate));

@@ -125,9 +125,8 @@ Result<const ProcessScan*> Context::scan(LeaderRule leader) {
 void Context::open_exit_gate() {
   const bool due = at_exit && exit_gate.stop() == 0 && no_exit_gate.empty();
   if (!due || target.state() != ProcessState::stopped || !control.all_stopped()) return;
-  if (control.dies_with_debugger()) {
-    no_exit_gate = "the process dies with its debugger";
-  } else if (tracker.active() && tracker.engine() == Engine::breakpoint) {
+  if (control.dies_with_debugger()) return;  // a breakpoint does no harm there
+  if (tracker.active() && tracker.engine() == Engine::breakpoint) {
     no_exit_gate = "tracking is by breakpoints";
   } else if (auto opened = exit_gate.open(); !opened) {
     no_exit_gate = opened.error().message;

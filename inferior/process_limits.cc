@@ -2,8 +2,10 @@
 #include "inferior/process_limits.h"
 
 #include <fmt/format.h>
+#include <linux/seccomp.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "inferior/proc_file.h"
@@ -26,8 +28,11 @@ bool locks_what_it_maps(const std::string& status) {
   return locked && size && *locked > *size / 2 && capabilities && (*capabilities >> kIpcLock & 1) == 0;
 }
 
+// How many; strict mode, which has none, forbids more than any of them.
 std::uint64_t filters(const std::string& status) {
-  if (number_after(status, "Seccomp:").value_or(0) == 0) return 0;
+  const std::uint64_t mode = number_after(status, "Seccomp:").value_or(0);
+  if (mode == 0) return 0;
+  if (mode == SECCOMP_MODE_STRICT) return std::numeric_limits<std::uint64_t>::max();
   return number_after(status, "Seccomp_filters").value_or(1);  // told from Linux 5.9 on
 }
 

@@ -39,6 +39,20 @@ class Filters(limited.LimitedTest):
         """Recording needs nothing but what malloc needs too."""
         self.assert_tracked(self.launched("stop", "kill=code", WORK))
 
+    def test_nothing_but_reading_and_writing(self) -> None:
+        session = harness.Session("strict_calls")
+        session.leaks("auto off")
+        session.stop_at()
+        session.run()
+        refused = session.may_fail("start")
+        scan = session.leaks()
+        session.resume()
+        outcome = session.execute()
+        self.assertRegex(refused.value, rf"not tracking: .*{OWN}")
+        self.assertIn("still reachable", scan.value)
+        self.assertRegex(outcome.text, session.debugger.ended(7))
+        self.assertEqual(outcome.output, "lives\n")
+
     # Never written and executed.
     def test_memory_deny_write_execute(self) -> None:
         self.assert_tracked(self.attached("mdwe", "stop", WORK))

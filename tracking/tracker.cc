@@ -14,6 +14,7 @@
 #include "tracking/core_contents.h"
 #include "tracking/entry_points.h"
 #include "tracking/entry_redirects.h"
+#include "tracking/found_hooks.h"
 #include "tracking/hook_list.h"
 #include "tracking/island_rules.h"
 #include "tracking/memory_share.h"
@@ -340,12 +341,15 @@ Result<bool> Tracker::adopt() {
   auto found = find_agents(t.target.memory(), picture->mappings);
   if (!found) return tl::unexpected(found.error());
   if (found->empty()) return false;
-  for (std::size_t i = found->size(); i-- > 1;) {
-    t.agent = (*found)[i];
+  for (std::size_t i = found->size(); i-- > 0;) {  // the newest comes first
     t.retire_agent();
+    t.agent = (*found)[i];
+    t.announcements.agent(t.agent->image);
   }
-  t.agent = found->front();
   t.code.update(picture->modules);
+  const FoundHooks left = find_hooks(t.target.memory(), picture->mappings,
+                                     find_entry_points(picture->modules).requests);
+  t.announcements.hooks(left.hooks, left.islands, t.code);
   t.adopted = true;
   auto active = t.target.memory().read_value<std::uint32_t>(t.agent->control);
   t.active = active.value_or(0) == 1;

@@ -2,19 +2,18 @@
 """`leaks at-exit` in a process that outlives its debugger: no trap stays at _exit, and the process ends as
 it would have, whenever the debugger is killed."""
 
-import os
 import re
 import shutil
 import signal
-import subprocess
 
 import harness
+import killed_session
 import process_code
 import waiting
-from orphan import Process, wait_for
+from orphan import wait_for
 
 
-class ExitGate(harness.DebuggerTest):
+class ExitGate(killed_session.KilledSessionTest):
     def wait(self, program: str = "four_answers", **options) -> waiting.Waiting:
         process = waiting.Waiting(program, **options)
         self.addCleanup(shutil.rmtree, process.folder)
@@ -27,43 +26,6 @@ class ExitGate(harness.DebuggerTest):
         for each in words:
             session.leaks(each)
         return session
-
-    def begin(self, session: harness.Session) -> subprocess.Popen:
-        """In the background."""
-        with open(session.folder / "log", "wb") as log:
-            debugger = subprocess.Popen(session.debugger.batch_command(session._commands),
-                                        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                        cwd=session.folder, env=harness.session_environment(session.folder))
-        self.addCleanup(shutil.rmtree, session.folder)
-        self.addCleanup(debugger.wait)
-        self.addCleanup(debugger.kill)
-        return debugger
-
-    def resumed(self, session: harness.Session, process: waiting.Waiting) -> subprocess.Popen:
-        """The debugger, when it lets the process go on as the last thing it does."""
-        settled = process.folder / "settled"
-        settled.unlink(missing_ok=True)
-        session.host("touch", str(settled))
-        session.resume()
-        debugger = self.begin(session)
-        self.assertTrue(wait_for(settled.exists))
-        return debugger
-
-    def kill(self, pid: int, debugger: subprocess.Popen) -> None:
-        """Whatever traces the process, by which lldb-server goes too."""
-        os.kill(Process(pid).tracer(), signal.SIGKILL)
-        debugger.kill()
-        debugger.wait()
-        self.assertTrue(wait_for(lambda: Process(pid).tracer() == 0))
-
-    def killed_while_it_waits(self, session: harness.Session, process: waiting.Waiting) -> None:
-        debugger = self.resumed(session, process)
-        self.assertTrue(wait_for(lambda: self.sleeps(process.pid)))
-        self.kill(process.pid, debugger)
-
-    def sleeps(self, pid: int) -> bool:
-        with open(f"/proc/{pid}/status") as status:
-            return "State:\tS" in status.read()
 
     def traps(self, process: waiting.Waiting) -> set[str]:
         return {str(change) for change in process_code.changes(process.pid) if change.kind != "jump"}

@@ -128,7 +128,7 @@ Address Session::exit_stop() const { return impl_->context.exit_gate.stop(); }
 std::string Session::on_resume(Traps traps) {
   Context& context = impl_->context;
   context.tracker.pause();
-  std::string told;
+  std::string told = context.tracker.waits_for_stop() ? impl_->later_event() : "";
   for (const auto& [function, missed] : context.tracker.unhook_under_breakpoints(traps)) {
     const std::string now = missed.empty() ? "recorded by a breakpoint, slowly" : "missed: " + missed;
     told += fmt::format("heapledger: a breakpoint stands inside the entry of {}: from now on its calls are {}\n",

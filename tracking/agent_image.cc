@@ -58,6 +58,7 @@ AgentImage::AgentImage() {
     segment_.resize((s.file_size + kPage - 1) / kPage * kPage);
     std::memcpy(segment_.data(), elf_->bytes().data(), s.file_size);
   }
+  rules_ = std::make_shared<const UnwindTable>(compile_unwind_rules(*elf_).value_or(UnwindTable{}));
   must(!segment_.empty());
   header_ = symbol("heapledger_header");
 }

@@ -13,6 +13,7 @@
 #include "inferior/address.h"
 #include "inferior/elf_file.h"
 #include "inferior/result.h"
+#include "tracking/unwind_rules.h"
 
 namespace heapledger {
 
@@ -31,6 +32,9 @@ class AgentImage {
   std::uint64_t exit_gate() const { return symbol("heapledger_exit_gate"); }
   std::uint64_t exit_stop() const { return symbol("heapledger_exit_stop"); }
 
+  // Of the image's code, by offset in it.
+  const std::shared_ptr<const UnwindTable>& rules() const { return rules_; }
+
   // The segment with its header filled in, for an image at `base`.
   std::vector<std::byte> place(Address base, Address control, Address state) const;
 
@@ -40,6 +44,7 @@ class AgentImage {
 
   std::shared_ptr<const ElfFile> elf_;
   std::vector<std::byte> segment_;
+  std::shared_ptr<const UnwindTable> rules_;
   std::uint64_t header_ = 0;
 };
 

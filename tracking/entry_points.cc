@@ -10,6 +10,7 @@
 #include <iterator>
 #include <span>
 
+#include "inferior/relocated.h"
 #include "tracking/event_places.h"
 
 namespace heapledger {
@@ -108,8 +109,7 @@ void look_for_side_entries(const Module& m, std::span<HookRequest> requests) {
 // The function that the resolver chooses.
 Result<HookRequest> chosen_function(TargetControl& control, const std::vector<Module>& modules,
                                     const HookRequest& resolver) {
-  const auto chosen =
-      control.all_stopped() ? control.call(resolver.function, {}) : fail("other threads are running");
+  const auto chosen = control.call(resolver.function, {});
   if (!chosen) return fail("is resolved at run time (IFUNC), and its resolver cannot be called");
   const Module* m = find_module(modules, *chosen);
   if (m == nullptr || m->elf == nullptr || !m->code.contains(*chosen)) {
@@ -206,10 +206,13 @@ EntryPointsFound find_entry_points(const std::vector<Module>& modules) {
   return found;
 }
 
-void resolve_indirect(TargetControl& control, const std::vector<Module>& modules,
+void resolve_indirect(const Memory& memory, TargetControl& control, const std::vector<Module>& modules,
                       EntryPointsFound& found) {
   for (HookRequest& resolver : std::exchange(found.indirect, {})) {
-    if (auto chosen = chosen_function(control, modules, resolver)) {
+    const Module* m = find_module(modules, resolver.function);
+    if (!control.all_stopped() || (m != nullptr && !is_relocated(*m, memory))) {
+      found.indirect.push_back(std::move(resolver));
+    } else if (auto chosen = chosen_function(control, modules, resolver)) {
       found.requests.push_back(std::move(*chosen));
     } else {
       found.refused.push_back({std::move(resolver), chosen.error().message});
@@ -235,7 +238,7 @@ bool only_glibc_allocates(const std::vector<HookRequest>& requests,
 }
 
 Result<EntryPointsFound> entry_points_to_hook(
-    TargetControl& control, const std::vector<Module>& modules,
+    const Memory& memory, TargetControl& control, const std::vector<Module>& modules,
     const std::vector<std::pair<std::string, Address>>& placed) {
   EntryPointsFound all;
   for (const auto& [name, address] : placed) {
@@ -244,7 +247,7 @@ Result<EntryPointsFound> entry_points_to_hook(
     all.requests.push_back(std::move(*request));
   }
   all.add(find_entry_points(modules));
-  resolve_indirect(control, modules, all);
+  resolve_indirect(memory, control, modules, all);
   const auto is_allocation = [](const HookRequest& r) { return allocates(r.kind); };
   if (std::none_of(all.requests.begin(), all.requests.end(), is_allocation)) {
     return fail("nothing to hook: no malloc is exported here (a static program without symbols?); name it: "

@@ -42,8 +42,9 @@ EntryPointsFound find_entry_points(const std::vector<Module>& modules);
 std::vector<HookRequest> find_exit_functions(const std::vector<Module>& modules);
 
 // Calls the resolvers of `found.indirect`, as the loader has and as debuggers do for a breakpoint at such a
-// function; what they choose becomes a request, what cannot be resolved is refused.
-void resolve_indirect(TargetControl& control, const std::vector<Module>& modules,
+// function; what they choose becomes a request, what cannot be resolved is refused. What cannot be called
+// now, because other threads run or its module is not relocated yet, stays there.
+void resolve_indirect(const Memory& memory, TargetControl& control, const std::vector<Module>& modules,
                       EntryPointsFound& found);
 
 bool allocates(agent::Kind kind);  // heap blocks, and not only as a note
@@ -55,7 +56,7 @@ bool only_glibc_allocates(const std::vector<HookRequest>& requests,
 // address wins. The Error names what is wrong: unknown name, address in no module's code, no allocation
 // function at all.
 Result<EntryPointsFound> entry_points_to_hook(
-    TargetControl& control, const std::vector<Module>& modules,
+    const Memory& memory, TargetControl& control, const std::vector<Module>& modules,
     const std::vector<std::pair<std::string, Address>>& placed);
 
 // "AddressSanitizer" and the like when the module brings such a runtime: those replace the allocator

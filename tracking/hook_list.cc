@@ -13,6 +13,10 @@ void add_once(std::vector<T>& list, const T& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
 }
 
+void forget_unresolved(ModuleHooks& module, const std::string& function) {
+  std::erase(module.not_hooked, std::pair<std::string, std::string>(function, kNotResolvedYet));
+}
+
 }  // namespace
 
 ModuleHooks& hooks_of(HookList& list, const std::string& module) {
@@ -44,6 +48,9 @@ HookList hook_list(std::span<const HookRequest* const> hooked,
 void merge(HookList& all, const HookList& more) {
   for (const ModuleHooks& m : more) {
     ModuleHooks& h = hooks_of(all, m.module);
+    for (const std::string& name : m.hooked) forget_unresolved(h, name);
+    for (const auto& [name, reason] : m.not_hooked) forget_unresolved(h, name);
+    for (const auto& [name, reason] : m.by_breakpoint) forget_unresolved(h, name);
     for (const std::string& name : m.hooked) add_once(h.hooked, name);
     for (const auto& refused : m.not_hooked) add_once(h.not_hooked, refused);
     for (const auto& replaced : m.by_breakpoint) add_once(h.by_breakpoint, replaced);

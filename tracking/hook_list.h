@@ -22,12 +22,17 @@ struct ModuleHooks {  // one line of the start message and of `leaks status`
 
 using HookList = std::vector<ModuleHooks>;
 
+// The reason why an IFUNC is not hooked yet (resolve_indirect).
+inline constexpr char kNotResolvedYet[] =
+    "is resolved at run time (IFUNC): tried again when the process goes on from a stop";
+
 // Each name of a module once.
 HookList hook_list(std::span<const HookRequest* const> hooked,
                    std::span<const RefusedHook> refused,
                    std::span<const RefusedHook> by_breakpoint = {});
 // The one of that module, made when there is none.
 ModuleHooks& hooks_of(HookList& list, const std::string& module);
+// What has been resolved since is no more among what was not.
 void merge(HookList& all, const HookList& more);
 // Why the first function that is not hooked is not; "no reason" when there is none.
 std::string first_reason(const HookList& list);

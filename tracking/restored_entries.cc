@@ -34,7 +34,7 @@ Result<std::size_t> restore_from_files(const Memory& memory, TargetControl& cont
                                        const std::vector<Module>& modules) {
   std::size_t count = 0;
   EntryPointsFound found = find_entry_points(modules);
-  resolve_indirect(control, modules, found);
+  resolve_indirect(memory, control, modules, found);
   for (const HookRequest& r : found.requests) {
     const auto changed = restore_from_file(memory, control, r);
     if (!changed) return tl::unexpected(changed.error());

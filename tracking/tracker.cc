@@ -20,6 +20,7 @@
 #include "tracking/memory_share.h"
 #include "tracking/restored_entries.h"
 #include "tracking/rule_publisher.h"
+#include "tracking/unresolved_functions.h"
 
 namespace heapledger {
 
@@ -36,6 +37,7 @@ struct Tracker::Impl {
   std::vector<AddressRange> former_memory;  // of agents before a stop; they stay mapped
   TrackingOptions options;
   HookList hooks;
+  UnresolvedFunctions unresolved;
   bool active = false;
   bool adopted = false;
   bool rules_wait = false;  // for another event: there was no memory for them at the last one
@@ -133,10 +135,7 @@ struct Tracker::Impl {
 
   // Rules of everything mapped now, our own code included.
   Result<void> publish_rules(bool code_went_away) {
-    const AgentImage& image = AgentImage::embedded();
-    static const auto image_rules = std::make_shared<const UnwindTable>(
-        compile_unwind_rules(image.elf()).value_or(UnwindTable{}));
-    code.add_own(agent->image_range, agent->image, image_rules, "heapledger-agent");
+    code.add_own(agent->image_range, agent->image, AgentImage::embedded().rules(), "heapledger-agent");
     const auto add = [&](const std::vector<AddressRange>& islands, const auto& hooks) {
       for (const AddressRange& island : islands) {
         code.add_own(island, island.begin, island_rules(island, hooks, code), "heapledger-island");
@@ -203,8 +202,9 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
                   sanitizer, m.name);
     }
   }
-  auto found = entry_points_to_hook(t.control, picture->modules, options.extra_hooks);
+  auto found = entry_points_to_hook(t.target.memory(), t.control, picture->modules, options.extra_hooks);
   if (!found) return tl::unexpected(found.error());
+  t.unresolved.take_from(*found);
   t.code.update(picture->modules);
   if (options.engine == Engine::breakpoint) return t.start_breakpoints(*found);
 
@@ -219,8 +219,6 @@ Result<std::vector<ModuleHooks>> Tracker::start(const TrackingOptions& options) 
   auto agent = bring_agent_in(t.control, *config);
   if (!agent) return fail("{}{}", agent.error().message, may_be_forbidden(t.target));
   t.agent = *agent;
-  // The agent's memory is in, the hooks are not.
-
   HookList summary = t.install(std::move(*found));
   if (!t.hooks_an_allocation()) {
     const std::string reason = first_reason(summary);
@@ -246,10 +244,13 @@ Result<std::vector<ModuleHooks>> Tracker::modules_changed() {
   auto picture = t.look();
   if (!picture) return tl::unexpected(picture.error());
   CodeMap::Change change = t.code.update(picture->modules);
-  if (change.empty() && !t.rules_wait) return HookList{};
+  if (change.empty() && !waits_for_stop()) return HookList{};
+  for (const AddressRange& gone : change.removed) t.unresolved.forget(gone);
   EntryPointsFound found;
+  t.unresolved.give_to(found);
   for (const Module* m : change.added) found.add(find_entry_points(*m));
-  resolve_indirect(t.control, picture->modules, found);
+  resolve_indirect(t.target.memory(), t.control, picture->modules, found);
+  t.unresolved.take_from(found);
   HookList summary;
   if (t.breakpoints) {
     for (const AddressRange& gone : change.removed) t.breakpoints->forget(gone);
@@ -329,6 +330,7 @@ void Tracker::forget() {
   t.agent.reset();
   t.former_memory.clear();
   t.hooks.clear();
+  t.unresolved.forget_all();
   t.active = t.adopted = t.rules_wait = false;
 }
 
@@ -356,7 +358,9 @@ Result<bool> Tracker::adopt() {
   return true;
 }
 
-bool Tracker::waits_for_stop() const { return impl_->active && impl_->rules_wait; }
+bool Tracker::waits_for_stop() const {
+  return impl_->active && (impl_->rules_wait || !impl_->unresolved.empty());
+}
 bool Tracker::active() const { return impl_->active; }
 bool Tracker::has_ledger() const { return impl_->agent.has_value() || impl_->breakpoints; }
 Engine Tracker::engine() const { return impl_->options.engine; }
@@ -366,8 +370,7 @@ Address Tracker::state_address() const { return impl_->agent ? impl_->agent->sta
 void Tracker::pause() { if (impl_->breakpoints) impl_->breakpoints->pause(); }
 
 std::optional<HitCosts> Tracker::costs() const {
-  if (!impl_->breakpoints) return std::nullopt;
-  return impl_->breakpoints->costs();
+  return impl_->breakpoints ? std::optional(impl_->breakpoints->costs()) : std::nullopt;
 }
 
 Result<Ledger> Tracker::read_ledger() {

@@ -51,6 +51,23 @@ class UnpatchableEntries(harness.DebuggerTest):
         self.assertRegex(status.value, r"hooked:(.*\n)+ +track_odd_symbols: cfree, valloc\n")
         self.assertNotIn("by breakpoint", status.value)
 
+    def test_chosen_at_run_time_in_a_library_that_comes_later(self) -> None:
+        """No resolver is called before its library has been relocated."""
+        session = harness.Session("late_resolver")
+        session.stop_at()
+        session.run()
+        session.resume()
+        report = session.ledger()
+        status = session.leaks("status")
+        session.resume()
+        outcome = session.execute()
+        self.assertRegex(outcome.text, session.debugger.ended(0))
+        self.assertNotIn("SIGSEGV", outcome.text)
+        self.assertRegex(outcome.text, r"heapledger: not hooked: late_resolver.so: valloc \(is resolved at run time")
+        self.assertRegex(outcome.text, r"heapledger: now tracking: late_resolver.so: valloc\n")
+        self.assertNotIn("not hooked", status.value)
+        self.assert_ledger_holds(report.value, outcome.truth, outcome.text)
+
     def test_stopping_takes_the_breakpoints_out(self) -> None:
         session = harness.Session("track_short_entry")
         session.stop_at("body", once=True)

@@ -29,6 +29,8 @@ UNMET = (
            "text_restored": "test_musl"}),
     Unmet("14", "LLDB 14: after exec, tracking begins later",
           {"breakpoint_engine": "test_track_exec",
+           "filters": "test_any_filter_from_the_start test_memory_deny_write_execute_from_the_start",
+           "limits": "test_hardly_any_address_space_from_the_start test_little_address_space_from_the_start",
            "tracked_programs": "test_track_exec test_track_exec_vfork test_track_exec_vfork_without_debug_symbols "
                                "test_track_exec_without_debug_symbols"}),
     Unmet("14 16", "LLDB 14, 16: no cores of Linux processes are written",

@@ -40,17 +40,18 @@ Mappings session_mappings(lldb::SBTarget target) {
 
 SessionMemory::SessionMemory(lldb::SBTarget target) : target_(target) {}
 
-// SBTarget's read takes what a core file does not hold (text, read-only data) from the modules'
-// files.
-std::size_t SessionMemory::read_within(Address address, std::span<std::byte> out) const {
+// As much as one read gives. What it leaves over the next may get: LLDB 22, where its server may only use
+// ptrace, asks for the last bytes of a mapping in such a way that they cannot be read. SBTarget's read takes
+// what a core file does not hold (text, read-only data) from the modules' files.
+std::size_t SessionMemory::read_some(Address address, std::span<std::byte> out) const {
   lldb::SBTarget target = target_;
   lldb::SBError error;
-  std::size_t got = target.GetProcess().ReadMemory(address, out.data(), out.size(), error);
-  if (got == out.size() && error.Success()) return got;
+  const std::size_t got = target.GetProcess().ReadMemory(address, out.data(), out.size(), error);
+  if (got != 0) return got;
   error.Clear();
   lldb::SBAddress place(address, target);
-  got = target.ReadMemory(place, out.data(), out.size(), error);
-  return error.Success() ? got : 0;
+  const std::size_t with_files = target.ReadMemory(place, out.data(), out.size(), error);
+  return error.Success() ? with_files : 0;
 }
 
 std::uint64_t SessionMemory::readable_from(Address address) const {
@@ -61,13 +62,13 @@ std::uint64_t SessionMemory::readable_from(Address address) const {
 }
 
 std::size_t SessionMemory::read_up_to(Address address, std::span<std::byte> out) const {
-  std::size_t done = read_within(address, out);
+  std::size_t done = read_some(address, out);
   while (done < out.size()) {
     const std::uint64_t readable = readable_from(address + done);
     const std::size_t want = std::min<std::uint64_t>(out.size() - done, readable);
-    const std::size_t got = want == 0 ? 0 : read_within(address + done, out.subspan(done, want));
+    const std::size_t got = want == 0 ? 0 : read_some(address + done, out.subspan(done, want));
     done += got;
-    if (got == 0 || got < want) break;
+    if (got == 0) break;
   }
   return done;
 }

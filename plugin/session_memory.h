@@ -28,7 +28,7 @@ class SessionMemory final : public Memory {
   bool reads_in_parallel() const override { return false; }
 
  private:
-  std::size_t read_within(Address address, std::span<std::byte> out) const;
+  std::size_t read_some(Address address, std::span<std::byte> out) const;
   // Bytes from `address` on that a read may be tried on; 0: none.
   std::uint64_t readable_from(Address address) const;
 

@@ -32,11 +32,13 @@ class BreakpointInside(harness.DebuggerTest):
         self.assertRegex(status.value, r"by breakpoint: +libc.so.6: malloc: a breakpoint stands inside its entry")
         self.assertNotIn("not hooked", status.value)
         for hit, caller in ((first, "calls_malloc"), (second, "operator new")):
-            self.assertIn("libc_malloc", hit.frames[0].function, outcome.text[-3000:])
+            # LLDB up to 16 has no name for malloc's code when libc's debug symbols are there.
+            self.assertRegex(hit.frames[0].function, "libc_malloc|^$", outcome.text[-3000:])
+            self.assertEqual(hit.frames[0].module, "libc.so.6")
             self.assertTrue(any(caller in frame.function for frame in hit.frames[1:4]), outcome.text[-3000:])
-        # malloc, realloc, calloc, aligned_alloc, new, and what mmap gave.
+        # malloc, realloc, calloc, aligned_alloc, new.
         since = [one.value["ledger"]["since_start"] for one in (before, after)]
-        self.assertEqual(since[1]["allocations"] - since[0]["allocations"], since[0]["allocations"] - 1)
+        self.assertEqual(since[1]["allocations"] - since[0]["allocations"], 5)
         self.assertEqual(after.value["ledger"]["unknown_releases"], 0)
         self.assertRegex(outcome.text, session.debugger.ended(0))
 

@@ -7,13 +7,15 @@
 #include <cerrno>
 #include <cstring>
 
+#include "inferior/quiet_write.h"
+
 namespace heapledger {
 
 Result<int> file_in_memory(std::span<const std::byte> contents, const std::string& name) {
   const int fd = memfd_create(name.c_str(), MFD_CLOEXEC);
   if (fd < 0) return fail("memfd_create: {}", std::strerror(errno));
   while (!contents.empty()) {
-    const ssize_t written = write(fd, contents.data(), contents.size());
+    const ssize_t written = quiet_write(fd, contents);
     if (written <= 0) {
       const int reason = errno;
       close(fd);

@@ -10,7 +10,10 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <utility>
+
+#include "inferior/quiet_write.h"
 
 namespace heapledger {
 namespace {
@@ -92,7 +95,7 @@ OutputFile::~OutputFile() {
 
 void OutputFile::write(std::string_view text) {
   while (!text.empty() && error_ == 0) {
-    const ssize_t n = ::write(fd_, text.data(), text.size());
+    const ssize_t n = quiet_write(fd_, std::as_bytes(std::span(text)));
     if (n < 0) {
       if (errno != EINTR) error_ = errno;
       continue;

@@ -4,7 +4,7 @@ line that names the cause, or records less and says why."""
 
 import harness
 import limited
-from limited import MUCH_WORK, WORK
+from limited import LITTLE_WORK, MUCH_WORK, WORK
 
 
 class Limits(limited.LimitedTest):
@@ -26,6 +26,9 @@ class Limits(limited.LimitedTest):
 
     def test_little_data(self) -> None:
         self.assert_degraded(self.attached("data=36M", "stop", MUCH_WORK), "limits left is")
+
+    def test_hardly_any_locked_memory(self) -> None:
+        self.assert_refused(self.attached("room=1M", "lock=64K", "stop", LITTLE_WORK), "RLIMIT_MEMLOCK is ")
 
     def test_a_limit_that_the_program_sets_itself(self) -> None:
         """It has what it had without us, but for what is really used."""
@@ -50,6 +53,20 @@ class Limits(limited.LimitedTest):
     # What the program may not do with files is no matter.
     def test_no_files(self) -> None:
         self.assert_tracked(self.launched("files=0", "fsize=4096", "stop", WORK, late=True))
+
+    def test_the_debugger_may_not_write_large_files(self) -> None:
+        """It would end by SIGXFSZ."""
+        session = harness.Session("transcript", under=(str(harness.PROGRAMS / "limited"), "fsize=8192", "run"))
+        session.stop_at()
+        start = session.run()
+        report = session.folder / "report"
+        told = session.may_fail(f"--show-kinds all --format json --output {report}")
+        session.resume()
+        text = session.execute().text
+        self.assertIn("heapledger: tracking: ", start.value, text[-3000:])
+        self.assertRegex(told.value, "cannot write .*: File too large", text[-3000:])
+        self.assertFalse(report.exists())
+        self.assertRegex(text, session.debugger.ended(0))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 // A process with little room: does what its words say, one after the other, and prints what it computed.
 //
 //   as=N data=N     RLIMIT_AS, RLIMIT_DATA: N bytes more than it has now
+//   lock=N          locks all its memory, also what comes later, without CAP_IPC_LOCK; RLIMIT_MEMLOCK: N bytes
+//                   more than it has now
 //   files=N fsize=N RLIMIT_NOFILE, RLIMIT_FSIZE
 //   mappings=N      makes mappings until N more are allowed (vm.max_map_count)
 //   refuse=WHAT     a seccomp filter: the call fails as the kernel would have it fail. WHAT is memory (mmap,
@@ -21,6 +23,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
@@ -61,6 +64,17 @@ static rlim_t status_bytes(const char* name) {
 static void limit(int resource, rlim_t bytes) {
   const struct rlimit both = {bytes, bytes};
   if (setrlimit(resource, &both) != 0) fail("setrlimit");
+}
+
+static void lock_all(rlim_t more) {
+  limit(RLIMIT_MEMLOCK, status_bytes("VmSize") + more);
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) fail("mlockall");
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct sets[2];
+  if (syscall(SYS_capget, &header, sets) != 0) fail("capget");
+  sets[0].effective &= ~(1u << CAP_IPC_LOCK);
+  sets[0].permitted &= ~(1u << CAP_IPC_LOCK);
+  if (syscall(SYS_capset, &header, sets) != 0) fail("capset");
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -187,6 +201,7 @@ int main(int argc, char** argv) {
     char* const word = argv[i];
     if (is(word, "as=")) limit(RLIMIT_AS, status_bytes("VmSize") + (rlim_t)number(word));
     else if (is(word, "data=")) limit(RLIMIT_DATA, status_bytes("VmData") + (rlim_t)number(word));
+    else if (is(word, "lock=")) lock_all((rlim_t)number(word));
     else if (is(word, "files=")) limit(RLIMIT_NOFILE, (rlim_t)number(word));
     else if (is(word, "fsize=")) limit(RLIMIT_FSIZE, (rlim_t)number(word));
     else if (is(word, "mappings=")) take_mappings(number(word));

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 
 #include <cstddef>
-#include <cstdlib>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -25,8 +24,7 @@ class HugeArray {
   explicit HugeArray(std::size_t size, Pages pages = Pages::huge) : size_(size) {
     if (size_ == 0) return;
     void* p = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    // Out of address space: the same answer operator new would give in this process, an end.
-    if (p == MAP_FAILED) std::abort();
+    if (p == MAP_FAILED) throw std::bad_alloc();
     if (pages == Pages::huge && bytes() >= kHugePage) madvise(p, bytes(), MADV_HUGEPAGE);
     data_ = static_cast<T*>(p);
   }

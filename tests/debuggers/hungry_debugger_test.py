@@ -33,7 +33,7 @@ class HungryDebugger(harness.DebuggerTest):
         self.assertRegex(end.value + outcome.text, session.debugger.ended(0))
 
     def test_at_several_places(self) -> None:
-        for spare in (16 << 20, 56 << 20, 96 << 20):
+        for spare in range(16 << 20, 112 << 20, 16 << 20):
             with self.subTest(spare=spare):
                 self.play(spare)
 

@@ -75,7 +75,9 @@ bool Debuggee::command(lldb::SBDebugger debugger, const std::vector<std::string>
 void Debuggee::arm_exit_call() {
   if (!session_.wants_exit_call()) return;
   const Address stop = session_.exit_stop();
-  if (exit_breakpoint_.IsValid() && exit_stop_ == stop) return;
+  // That of an earlier process went with the module it stood in, whose address the next one may have.
+  const bool stands = stop == 0 || exit_breakpoint_.FindLocationByAddress(stop).IsValid();
+  if (exit_breakpoint_.IsValid() && exit_stop_ == stop && stands) return;
   if (exit_breakpoint_.IsValid()) sb().BreakpointDelete(exit_breakpoint_.GetID());
   exit_breakpoint_ = make_exit_breakpoint(sb(), stop);
   exit_stop_ = stop;

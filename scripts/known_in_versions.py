@@ -19,6 +19,7 @@ UNMET = (
           {"breakpoint_engine": "test_track_constructors",
            "hooked_entries": "test_breakpoint_from_before_the_hooks_is_hit_once_a_call",
            "tracked_programs": "test_track_constructors_stop1 test_track_constructors_stop1_without_debug_symbols",
+           "tracking_stopped": "test_the_process_goes_on",
            "valgrind": "test_containers test_containers_O0 test_containers_O3 test_containers_clang "
                        "test_containers_nopie test_multiple_inheritance test_new_array_cookie test_new_array_empty "
                        "test_shared_ptr_cycle test_std_string test_std_string_cow"}),
